@@ -1,0 +1,31 @@
+//! The pure half of syngrad: every word of the domain and every decision.
+//!
+//! ```text
+//!            Event                         Action
+//!   shell ──────────►  Run::handle(now)  ──────────►  shell
+//!   (coordinator: sockets, clocks, tensors)      metadata only
+//!
+//!            Event                         Action
+//!   shell ──────────►  Session::handle(now) ─────────►  shell
+//!   (worker: link, trainer)
+//! ```
+//!
+//! Nothing here reads a clock, opens a socket, draws randomness from the system, iterates a hash map or knows a
+//! tensor library. Time and seeds are arguments, so a run can be cloned, hashed, replayed and simulated by the million.
+//!
+//! * what is trained: [`spec`], [`layout`], [`plan`]
+//! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]
+//! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
+
+pub mod digest;
+pub mod id;
+pub mod layout;
+pub mod plan;
+pub mod random;
+pub mod spec;
+
+pub use digest::Digest;
+pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
+pub use layout::Layout;
+pub use plan::Plan;
+pub use spec::RunSpec;

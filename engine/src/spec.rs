@@ -1,0 +1,367 @@
+//! The run spec: everything that fixes a run's bits, written once by the operator, immutable and hashed.
+//!
+//! Two runs with equal specs and equal data end with equal params. What may differ between them (how many workers,
+//! how fast, over which network) is not in here.
+
+pub mod check;
+
+use serde::{Deserialize, Serialize};
+
+pub use check::SpecError;
+
+/// A whole run spec. See `examples/mnist-mlp.toml` for one with every key explained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// A name for people.
+    pub name: String,
+    /// The seed of initial params, shards, sample order and stochastic rounding.
+    #[serde(default)]
+    pub seed: u64,
+    /// The network.
+    pub model: ModelSpec,
+    /// The samples.
+    pub data: DataSpec,
+    /// What a unit computes.
+    pub algorithm: Algorithm,
+    /// How the mean update becomes a step.
+    pub optimizer: OptimizerSpec,
+    /// How the server's learning rate moves over the run.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// The width of a worker's sum on the wire.
+    #[serde(default)]
+    pub update_bits: UpdateBits,
+    /// When a round may close.
+    #[serde(default)]
+    pub quorum: Quorum,
+    /// When the params are evaluated.
+    #[serde(default)]
+    pub evaluation: Evaluation,
+    /// What happens to a worker of another numerics class.
+    #[serde(default)]
+    pub numerics: Numerics,
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ModelSpec {
+    /// Fully connected layers with ReLU between them, trained with softmax cross-entropy.
+    Mlp {
+        /// Features of a sample.
+        inputs: usize,
+        /// Width of each hidden layer; none makes a linear classifier.
+        hidden: Vec<usize>,
+        /// Classes, the width of the output.
+        classes: usize,
+    },
+    /// No computation: one tensor, and a fixed update of it. It measures the round and nothing else.
+    Noop {
+        /// Number of params.
+        params: usize,
+    },
+}
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum DataSpec {
+    /// The MNIST handwritten digits: 60,000 training and 10,000 test images of 28 × 28.
+    Mnist {
+        /// Train on the first so many of the training samples, in a seeded order; all if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+    },
+    /// Samples drawn from the seed: a noisy cluster per class. For tests and benchmarks.
+    Synthetic {
+        /// Training samples; a quarter as many more are for the test.
+        samples: u32,
+        /// Features of a sample.
+        inputs: usize,
+        /// Classes.
+        classes: usize,
+    },
+}
+
+/// What a unit computes, and how many there are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Algorithm {
+    /// Synchronous data-parallel SGD: a unit is the summed gradient of the next few samples of its shard.
+    SyncSgd {
+        /// Passes over the data.
+        epochs: u32,
+        /// Units in a round, and so shards of the data.
+        units: u32,
+        /// Samples of a unit; the global batch is `units · unit_samples`.
+        unit_samples: u32,
+    },
+    /// Federated averaging (McMahan et al. 2017, arXiv 1602.05629): a unit is the weighted params delta after local
+    /// epochs over its whole shard.
+    Fedavg {
+        /// Rounds.
+        rounds: u32,
+        /// Units in a round, and so shards of the data.
+        units: u32,
+        /// Passes over the shard before it reports.
+        local_epochs: u32,
+        /// Samples of a local step.
+        local_batch: u32,
+        /// The optimiser of the local steps; its state begins anew in every unit.
+        local_optimizer: OptimizerSpec,
+    },
+}
+
+/// An optimiser and its constants. Defaults are PyTorch's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OptimizerSpec {
+    /// Gradient descent.
+    Sgd {
+        /// Learning rate.
+        learning_rate: f64,
+        /// Momentum; 0 is none.
+        #[serde(default)]
+        momentum: f64,
+        /// Nesterov's look-ahead; needs momentum.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// Adam (Kingma and Ba 2015, arXiv 1412.6980).
+    Adam {
+        /// Learning rate.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        #[serde(default = "defaults::beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "defaults::beta2")]
+        beta2: f64,
+        /// Added to the root of the second moment.
+        #[serde(default = "defaults::epsilon")]
+        epsilon: f64,
+    },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101).
+    Adamw {
+        /// Learning rate.
+        learning_rate: f64,
+        /// Decay of the first moment.
+        #[serde(default = "defaults::beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "defaults::beta2")]
+        beta2: f64,
+        /// Added to the root of the second moment.
+        #[serde(default = "defaults::epsilon")]
+        epsilon: f64,
+        /// Decoupled weight decay.
+        #[serde(default = "defaults::weight_decay")]
+        weight_decay: f64,
+    },
+    /// RMSprop (Hinton, Coursera lecture 6e), as PyTorch has it.
+    Rmsprop {
+        /// Learning rate.
+        learning_rate: f64,
+        /// Decay of the second moment.
+        #[serde(default = "defaults::alpha")]
+        alpha: f64,
+        /// Added to the root of the second moment.
+        #[serde(default = "defaults::epsilon")]
+        epsilon: f64,
+        /// Momentum; 0 is none.
+        #[serde(default)]
+        momentum: f64,
+    },
+}
+
+/// How the server's learning rate moves over the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// The same rate in every round.
+    #[default]
+    Constant,
+    /// From the rate down to `final_fraction` of it in equal steps, after a linear warm-up.
+    Linear {
+        /// The rate of the last round, as a fraction of the optimiser's.
+        #[serde(default)]
+        final_fraction: f64,
+        /// Rounds of warm-up.
+        #[serde(default)]
+        warmup_rounds: u32,
+    },
+    /// The same along half a cosine (Loshchilov and Hutter 2017, arXiv 1608.03983), after a linear warm-up.
+    Cosine {
+        /// The rate of the last round, as a fraction of the optimiser's.
+        #[serde(default)]
+        final_fraction: f64,
+        /// Rounds of warm-up.
+        #[serde(default)]
+        warmup_rounds: u32,
+    },
+}
+
+/// The width of a worker's sum on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum UpdateBits {
+    /// One byte an entry, rounded stochastically.
+    Eight,
+    /// Two bytes an entry, rounded stochastically.
+    Sixteen,
+    /// Four bytes an entry, rounded to nearest, ties to even.
+    #[default]
+    ThirtyTwo,
+}
+
+/// When a round may close: the five knobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quorum {
+    /// Partners that must be present for a round to open.
+    pub min_partners: u32,
+    /// Units that must have been counted for a round to close; absent means all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_units: Option<u32>,
+    /// Seconds after which units that have not been answered are missing.
+    pub round_deadline_seconds: f64,
+    /// The largest part of a round's units that one partner may hold.
+    pub max_partner_weight: f64,
+    /// What happens to missing units.
+    pub on_missing: OnMissing,
+}
+
+/// What happens to units that are missing at the deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// The round stays open until their holders answer or leave.
+    Wait,
+    /// Others may compute them too; the first answer counts.
+    #[default]
+    ReLease,
+    /// The round closes without them if `min_units` were counted, and the run fails if not.
+    Skip,
+}
+
+/// When the params are evaluated on the test samples, and what counts as success.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// Rounds between evaluations; absent means once an epoch (every round for federated averaging). The last round
+    /// is always evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_rounds: Option<u32>,
+    /// The test accuracy (0 to 1) that the run must reach to have succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_accuracy: Option<f64>,
+}
+
+/// What happens to a worker whose numerics fingerprint is not the coordinator's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numerics {
+    /// It is refused: its bits would differ.
+    #[default]
+    Strict,
+    /// It may work, and the run says so.
+    Record,
+}
+
+mod defaults {
+    pub(super) fn beta1() -> f64 {
+        0.9
+    }
+    pub(super) fn beta2() -> f64 {
+        0.999
+    }
+    pub(super) fn epsilon() -> f64 {
+        1e-8
+    }
+    pub(super) fn weight_decay() -> f64 {
+        0.01
+    }
+    pub(super) fn alpha() -> f64 {
+        0.99
+    }
+}
+
+impl Default for Quorum {
+    fn default() -> Self {
+        Self {
+            min_partners: 1,
+            min_units: None,
+            round_deadline_seconds: 30.0,
+            max_partner_weight: 1.0,
+            on_missing: OnMissing::ReLease,
+        }
+    }
+}
+
+impl UpdateBits {
+    /// Bytes of one entry.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Eight => 1,
+            Self::Sixteen => 2,
+            Self::ThirtyTwo => 4,
+        }
+    }
+}
+
+impl From<UpdateBits> for u8 {
+    fn from(bits: UpdateBits) -> Self {
+        match bits {
+            UpdateBits::Eight => 8,
+            UpdateBits::Sixteen => 16,
+            UpdateBits::ThirtyTwo => 32,
+        }
+    }
+}
+
+impl TryFrom<u8> for UpdateBits {
+    type Error = String;
+
+    fn try_from(bits: u8) -> Result<Self, Self::Error> {
+        match bits {
+            8 => Ok(Self::Eight),
+            16 => Ok(Self::Sixteen),
+            32 => Ok(Self::ThirtyTwo),
+            other => Err(format!("update_bits is {other}; it may be 8, 16 or 32")),
+        }
+    }
+}
+
+impl Algorithm {
+    /// Units in a round, and so shards of the data.
+    #[must_use]
+    pub fn units(&self) -> u32 {
+        match self {
+            Self::SyncSgd { units, .. } | Self::Fedavg { units, .. } => *units,
+        }
+    }
+
+    /// Samples of one forward and backward pass: the shape on which the numerics class depends.
+    #[must_use]
+    pub fn batch(&self) -> u32 {
+        match self {
+            Self::SyncSgd { unit_samples, .. } => *unit_samples,
+            Self::Fedavg { local_batch, .. } => *local_batch,
+        }
+    }
+}
+
+impl OptimizerSpec {
+    /// The learning rate.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Sgd { learning_rate, .. }
+            | Self::Adam { learning_rate, .. }
+            | Self::Adamw { learning_rate, .. }
+            | Self::Rmsprop { learning_rate, .. } => *learning_rate,
+        }
+    }
+}

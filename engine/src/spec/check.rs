@@ -1,0 +1,209 @@
+//! What a run spec may say: every number has a range, and an error names the key, the value and the range.
+
+use thiserror::Error;
+
+use super::{Algorithm, DataSpec, Evaluation, ModelSpec, OptimizerSpec, Quorum, RunSpec, Schedule};
+use crate::layout::MAX_PARAMS;
+
+/// The most units a round may have.
+pub const MAX_UNITS: u32 = 1024;
+/// The longest run name, in bytes.
+pub const MAX_NAME: usize = 64;
+/// The most samples of a forward and backward pass.
+pub const MAX_BATCH: u32 = 65_536;
+/// The most hidden layers.
+pub const MAX_LAYERS: usize = 64;
+/// The most epochs, rounds or local epochs.
+pub const MAX_ROUNDS: u32 = 10_000_000;
+/// The longest round deadline, in seconds.
+pub const MAX_DEADLINE: f64 = 7.0 * 86_400.0;
+/// The most samples a dataset may have.
+pub const MAX_SAMPLES: u32 = 1 << 30;
+
+/// What is wrong with a run spec.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[error("{key} is {found}; {expected}")]
+pub struct SpecError {
+    /// The dotted key.
+    pub key: &'static str,
+    /// What the spec says.
+    pub found: String,
+    /// What it may say.
+    pub expected: String,
+}
+
+fn require(fits: bool, key: &'static str, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
+    match fits {
+        true => Ok(()),
+        false => Err(SpecError { key, found: found.to_string(), expected: expected.to_string() }),
+    }
+}
+
+fn count(value: u32, most: u32, key: &'static str) -> Result<(), SpecError> {
+    require((1..=most).contains(&value), key, value, format_args!("it may be 1 to {most}"))
+}
+
+fn fraction(value: f64, key: &'static str) -> Result<(), SpecError> {
+    require((0.0..=1.0).contains(&value), key, value, "it may be 0 to 1")
+}
+
+fn decay(value: f64, key: &'static str) -> Result<(), SpecError> {
+    require((0.0..1.0).contains(&value), key, value, "it may be 0 up to, not including, 1")
+}
+
+fn positive(value: f64, most: f64, key: &'static str) -> Result<(), SpecError> {
+    require(value > 0.0 && value <= most, key, value, format_args!("it may be above 0, up to {most}"))
+}
+
+impl RunSpec {
+    /// Checks every value against its range, and the parts against each other.
+    ///
+    /// # Errors
+    /// The first [`SpecError`] found.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let named = !self.name.is_empty() && self.name.len() <= MAX_NAME && !self.name.chars().any(char::is_control);
+        require(named, "name", format_args!("{:?}", self.name), "it may be 1 to 64 bytes of printable text")?;
+        self.model.check()?;
+        self.data.check()?;
+        self.algorithm.check()?;
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.quorum.check(self.algorithm.units())?;
+        self.evaluation.check()?;
+        self.check_shapes()
+    }
+
+    /// The model takes the samples that the data gives.
+    fn check_shapes(&self) -> Result<(), SpecError> {
+        let (inputs, classes) = self.data.shape();
+        match &self.model {
+            ModelSpec::Mlp { inputs: found, classes: outputs, .. } => {
+                let expected = format!("the data has samples of {inputs} features");
+                require(*found == inputs, "model.inputs", found, expected)?;
+                require(*outputs == classes, "model.classes", outputs, format_args!("the data has {classes} classes"))
+            }
+            ModelSpec::Noop { .. } => Ok(()),
+        }
+    }
+}
+
+impl DataSpec {
+    /// Features of a sample, and classes.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Mnist { .. } => (784, 10),
+            Self::Synthetic { inputs, classes, .. } => (*inputs, *classes),
+        }
+    }
+
+    fn check(&self) -> Result<(), SpecError> {
+        match self {
+            Self::Mnist { limit } => limit.map_or(Ok(()), |limit| count(limit, 60_000, "data.limit")),
+            Self::Synthetic { samples, inputs, classes } => {
+                count(*samples, MAX_SAMPLES, "data.samples")?;
+                require((1..=65_536).contains(inputs), "data.inputs", inputs, "it may be 1 to 65536")?;
+                require((2..=256).contains(classes), "data.classes", classes, "it may be 2 to 256")
+            }
+        }
+    }
+}
+
+impl ModelSpec {
+    fn check(&self) -> Result<(), SpecError> {
+        match self {
+            Self::Noop { params } => {
+                let most = format_args!("it may be 1 to {MAX_PARAMS}").to_string();
+                require((1..=MAX_PARAMS).contains(params), "model.params", params, most)
+            }
+            Self::Mlp { inputs, hidden, classes } => {
+                let most = format!("there may be up to {MAX_LAYERS} layers");
+                require(hidden.len() <= MAX_LAYERS, "model.hidden", hidden.len(), most)?;
+                require(hidden.iter().all(|&width| width > 0), "model.hidden", "0", "each layer needs a width")?;
+                let widths: Vec<usize> = [&[*inputs], hidden.as_slice(), &[*classes]].concat();
+                let params = widths.windows(2).try_fold(0usize, |sum, pair| {
+                    pair[0].checked_add(1)?.checked_mul(pair[1])?.checked_add(sum).filter(|&sum| sum <= MAX_PARAMS)
+                });
+                let most = format!("the model may have up to {MAX_PARAMS} params");
+                require(params.is_some(), "model.hidden", format_args!("{hidden:?}"), most)
+            }
+        }
+    }
+}
+
+impl Algorithm {
+    fn check(&self) -> Result<(), SpecError> {
+        count(self.units(), MAX_UNITS, "algorithm.units")?;
+        match self {
+            Self::SyncSgd { epochs, unit_samples, .. } => {
+                count(*epochs, MAX_ROUNDS, "algorithm.epochs")?;
+                count(*unit_samples, MAX_BATCH, "algorithm.unit_samples")
+            }
+            Self::Fedavg { rounds, local_epochs, local_batch, local_optimizer, .. } => {
+                count(*rounds, MAX_ROUNDS, "algorithm.rounds")?;
+                count(*local_epochs, MAX_ROUNDS, "algorithm.local_epochs")?;
+                count(*local_batch, MAX_BATCH, "algorithm.local_batch")?;
+                local_optimizer.check()
+            }
+        }
+    }
+}
+
+impl OptimizerSpec {
+    fn check(&self) -> Result<(), SpecError> {
+        positive(self.learning_rate(), 1e6, "optimizer.learning_rate")?;
+        match self {
+            Self::Sgd { momentum, nesterov, .. } => {
+                decay(*momentum, "optimizer.momentum")?;
+                require(!nesterov || *momentum > 0.0, "optimizer.nesterov", nesterov, "it needs momentum above 0")
+            }
+            Self::Adam { beta1, beta2, epsilon, .. } => {
+                decay(*beta1, "optimizer.beta1")?;
+                decay(*beta2, "optimizer.beta2")?;
+                positive(*epsilon, 1.0, "optimizer.epsilon")
+            }
+            Self::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
+                decay(*beta1, "optimizer.beta1")?;
+                decay(*beta2, "optimizer.beta2")?;
+                positive(*epsilon, 1.0, "optimizer.epsilon")?;
+                fraction(*weight_decay, "optimizer.weight_decay")
+            }
+            Self::Rmsprop { alpha, epsilon, momentum, .. } => {
+                decay(*alpha, "optimizer.alpha")?;
+                positive(*epsilon, 1.0, "optimizer.epsilon")?;
+                decay(*momentum, "optimizer.momentum")
+            }
+        }
+    }
+}
+
+impl Schedule {
+    fn check(&self) -> Result<(), SpecError> {
+        match self {
+            Self::Constant => Ok(()),
+            Self::Linear { final_fraction, .. } | Self::Cosine { final_fraction, .. } => {
+                fraction(*final_fraction, "schedule.final_fraction")
+            }
+        }
+    }
+}
+
+impl Quorum {
+    fn check(&self, units: u32) -> Result<(), SpecError> {
+        count(self.min_partners, MAX_UNITS, "quorum.min_partners")?;
+        if let Some(min_units) = self.min_units {
+            count(min_units, units, "quorum.min_units")?;
+        }
+        positive(self.round_deadline_seconds, MAX_DEADLINE, "quorum.round_deadline_seconds")?;
+        positive(self.max_partner_weight, 1.0, "quorum.max_partner_weight")
+    }
+}
+
+impl Evaluation {
+    fn check(&self) -> Result<(), SpecError> {
+        if let Some(every) = self.every_rounds {
+            count(every, MAX_ROUNDS, "evaluation.every_rounds")?;
+        }
+        self.target_accuracy.map_or(Ok(()), |target| fraction(target, "evaluation.target_accuracy"))
+    }
+}
