@@ -142,7 +142,10 @@ mod tests {
         let digest = |tensors| Layout::new(tensors).expect("a layout").digest();
         assert_ne!(digest(vec![tensor("w", &[2, 3])]), digest(vec![tensor("w", &[3, 2])]));
         assert_ne!(digest(vec![tensor("w", &[6])]), digest(vec![tensor("v", &[6])]));
-        assert_ne!(digest(vec![tensor("ab", &[1]), tensor("c", &[1])]), digest(vec![tensor("a", &[1]), tensor("bc", &[1])]));
+        assert_ne!(
+            digest(vec![tensor("ab", &[1]), tensor("c", &[1])]),
+            digest(vec![tensor("a", &[1]), tensor("bc", &[1])])
+        );
     }
 
     #[test]

@@ -22,10 +22,14 @@ pub mod id;
 pub mod layout;
 pub mod plan;
 pub mod random;
+pub mod reject;
+pub mod run;
+pub mod session;
 pub mod spec;
 
 pub use digest::Digest;
 pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
 pub use layout::Layout;
 pub use plan::Plan;
+pub use reject::Rejection;
 pub use spec::RunSpec;

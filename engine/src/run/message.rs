@@ -1,0 +1,310 @@
+//! What goes into a [`Run`](super::Run) and what comes out of it.
+
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::id::{LeaseId, MemberId, PartnerName, Round, Units, WorkerId};
+use crate::reject::Rejection;
+use crate::spec::{OnMissing, Quorum};
+
+/// What a run is told at its start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunConfig {
+    /// Units in a round.
+    pub units: u32,
+    /// Rounds in the run.
+    pub rounds: u32,
+    /// When a round may close.
+    pub quorum: QuorumRule,
+    /// How long a member may be silent before it counts as dead.
+    pub silence: Duration,
+}
+
+/// [`Quorum`] in the units the machine decides in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QuorumRule {
+    /// Partners that must be present for a round to open.
+    pub min_partners: u32,
+    /// Units that must have been counted for a round to close.
+    pub min_units: u32,
+    /// Time after which unanswered units are missing.
+    pub round_deadline: Duration,
+    /// The most units of a round that one partner may hold.
+    pub max_partner_units: u32,
+    /// What happens to missing units.
+    pub on_missing: OnMissing,
+}
+
+impl QuorumRule {
+    /// The rule that `quorum` means for rounds of `units` units.
+    #[must_use]
+    pub fn new(quorum: &Quorum, units: u32) -> Self {
+        let share = (f64::from(units) * quorum.max_partner_weight).floor() as u32;
+        Self {
+            min_partners: quorum.min_partners,
+            min_units: quorum.min_units.unwrap_or(units).min(units),
+            round_deadline: Duration::from_secs_f64(quorum.round_deadline_seconds),
+            max_partner_units: share.clamp(1, units),
+            on_missing: quorum.on_missing,
+        }
+    }
+}
+
+/// A worker asks to be a member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Joined {
+    /// The admission's number, given by the shell, never reused.
+    pub member: MemberId,
+    /// The worker's identity.
+    pub worker: WorkerId,
+    /// The worker's partner.
+    pub partner: PartnerName,
+    /// Units a second that the worker measured when it built the model, in thousandths; 0 if unknown.
+    pub milli_units_per_second: u64,
+}
+
+/// The header of an update; its payload stays with the shell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpdateHeader {
+    /// Round whose params the units were computed from.
+    pub round: Round,
+    /// Lease that the update answers.
+    pub lease: LeaseId,
+    /// Units in the sum.
+    pub units: Units,
+    /// Digest of the packed sum.
+    pub digest: Digest,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A worker asks to be a member.
+    Joined(Joined),
+    /// A member's connection ended, or it said that it leaves.
+    Left {
+        /// The member.
+        member: MemberId,
+    },
+    /// A sign of life.
+    Heartbeat {
+        /// The member.
+        member: MemberId,
+    },
+    /// An update arrived, its payload whole and of the right size.
+    Update {
+        /// The member.
+        member: MemberId,
+        /// Its header.
+        header: UpdateHeader,
+    },
+    /// A member's update was malformed; the shell has refused it.
+    Malformed {
+        /// The member.
+        member: MemberId,
+        /// The lease it answered, if that much could be read.
+        lease: Option<LeaseId>,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The member does not take what is sent to it: its outbox is full.
+    Stalled {
+        /// The member.
+        member: MemberId,
+    },
+    /// Time has come to [`Run::deadline`](super::Run::deadline).
+    Tick,
+    /// The server step that [`Action::Close`] asked for is done.
+    Stepped {
+        /// The round that was committed.
+        round: Round,
+        /// Digest of the new params.
+        params: Digest,
+    },
+    /// The evaluation that [`Action::Evaluate`] asked for is done.
+    Evaluated {
+        /// The round whose outcome was evaluated.
+        round: Round,
+    },
+    /// The operator ends the run.
+    Stop,
+}
+
+/// Something the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The worker is a member now.
+    Admit {
+        /// The member.
+        member: MemberId,
+    },
+    /// The member is out; tell it why and forget it.
+    Dismiss {
+        /// The member.
+        member: MemberId,
+        /// Why.
+        why: Rejection,
+    },
+    /// A new round begins from the current params.
+    Open {
+        /// The round.
+        round: Round,
+    },
+    /// Send the round's params (once a member and round) and this lease.
+    Assign {
+        /// The member.
+        member: MemberId,
+        /// What it is to compute.
+        lease: Lease,
+    },
+    /// Add the payload to the aggregate and tell the member.
+    Accept {
+        /// The member.
+        member: MemberId,
+        /// The lease that is answered.
+        lease: LeaseId,
+        /// The units that are counted now.
+        units: Units,
+    },
+    /// Drop the payload and tell the member why.
+    Reject {
+        /// The member.
+        member: MemberId,
+        /// The lease that the update named.
+        lease: LeaseId,
+        /// Why.
+        why: Rejection,
+    },
+    /// Take the server step over these units, then say [`Event::Stepped`].
+    Close {
+        /// The round.
+        round: Round,
+        /// The units in the aggregate.
+        units: Units,
+    },
+    /// Evaluate the params that came out of `round`, then say [`Event::Evaluated`].
+    Evaluate {
+        /// The round.
+        round: Round,
+    },
+    /// The run is over.
+    Finish(Outcome),
+}
+
+/// A grant of units to one member in one round.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The lease's number.
+    pub id: LeaseId,
+    /// The round.
+    pub round: Round,
+    /// The units.
+    pub units: Units,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// All rounds are committed and the last one is evaluated.
+    Completed,
+    /// The operator ended it after so many committed rounds.
+    Stopped {
+        /// Committed rounds.
+        rounds: u32,
+    },
+    /// A round could not be closed.
+    Failed {
+        /// The round.
+        round: Round,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Why nothing happens now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Waiting {
+    /// For more partners or workers before a round can open or go on.
+    ForMembers {
+        /// Partners present.
+        partners: u32,
+        /// Partners needed.
+        needed: u32,
+        /// Units of the round that nobody may hold for now.
+        unassigned: u32,
+    },
+    /// For updates of the open round.
+    ForUpdates {
+        /// The round.
+        round: Round,
+        /// Units counted.
+        counted: u32,
+        /// Units needed.
+        needed: u32,
+        /// Members that have not answered, in order.
+        members: Vec<MemberId>,
+    },
+    /// For the shell's server step.
+    ForStep {
+        /// The round.
+        round: Round,
+    },
+    /// For the last evaluation.
+    ForEvaluation {
+        /// The round.
+        round: Round,
+    },
+    /// For nothing: the run is over.
+    Over,
+}
+
+/// What a run looks like from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunView {
+    /// The open round, or the number of rounds if all are committed.
+    pub round: Round,
+    /// Rounds committed.
+    pub committed: u32,
+    /// Rounds in the run.
+    pub rounds: u32,
+    /// Members, in order of admission.
+    pub members: Vec<MemberView>,
+    /// Counters since the run began.
+    pub counters: Counters,
+    /// How it ended, if it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// What a member looks like from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MemberView {
+    /// The member.
+    pub member: MemberId,
+    /// Its worker's identity.
+    pub worker: WorkerId,
+    /// Its partner.
+    pub partner: PartnerName,
+    /// Units it holds in the open round.
+    pub units: u32,
+    /// Measured units a second, in thousandths.
+    pub milli_units_per_second: u64,
+}
+
+/// What was counted since a run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counters {
+    /// Updates accepted.
+    pub accepted: u64,
+    /// Units taken from a member that left, died or was late, to be leased again.
+    pub units_released: u64,
+    /// Updates of units that were counted already.
+    pub duplicates: u64,
+    /// Updates of committed rounds.
+    pub late: u64,
+    /// Updates refused for any other reason.
+    pub rejected: u64,
+    /// Workers admitted.
+    pub joins: u64,
+    /// Members that left or were dismissed.
+    pub leaves: u64,
+}

@@ -1,0 +1,223 @@
+//! What goes into a worker's [`Session`](super::Session) and what comes out of it.
+
+use crate::digest::Digest;
+use crate::id::{LeaseId, Round, RunId, Time, Units};
+
+/// One piece of work, as the coordinator leased it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Task {
+    /// The run.
+    pub run: RunId,
+    /// The round.
+    pub round: Round,
+    /// The lease to answer.
+    pub lease: LeaseId,
+    /// The units to compute.
+    pub units: Units,
+    /// Digest of the round's params.
+    pub params: Digest,
+}
+
+/// Something that happened to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The link is up; nothing has been said yet.
+    Connected,
+    /// The link is down, or could not be brought up. `why` in words.
+    Disconnected {
+        /// What happened.
+        why: String,
+    },
+    /// The coordinator knows this worker now.
+    Welcomed,
+    /// The coordinator does not want this worker.
+    Refused {
+        /// Why, in words.
+        why: String,
+        /// Whether it makes sense to come back.
+        retry: Retry,
+    },
+    /// A run is open to this worker.
+    RunOpened {
+        /// The run.
+        run: RunId,
+    },
+    /// The model of the run is built; the worker can take leases.
+    Prepared {
+        /// The run.
+        run: RunId,
+    },
+    /// This machine cannot take part in the run.
+    Unfit {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
+    /// Units were leased, and the round's params are complete.
+    Leased(Task),
+    /// The sum of a task's units is ready.
+    Computed {
+        /// The task.
+        task: Task,
+        /// Digest of the packed sum.
+        update: Digest,
+    },
+    /// A task could not be computed.
+    Failed {
+        /// The task.
+        task: Task,
+        /// Why, in words.
+        why: String,
+    },
+    /// The coordinator answered an update.
+    Answered {
+        /// The lease of the update.
+        lease: LeaseId,
+        /// What it said.
+        answer: Answer,
+    },
+    /// The run is over.
+    RunClosed {
+        /// The run.
+        run: RunId,
+        /// How it ended, in words.
+        how: String,
+    },
+    /// Something arrived: the coordinator is alive.
+    Heard,
+    /// Time has come to [`Session::deadline`](super::Session::deadline).
+    Tick,
+    /// The worker's operator wants it to finish what it has and leave.
+    Drain,
+}
+
+/// Whether a refused worker should come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// The reason may pass.
+    Later,
+    /// It will be the same the next time.
+    Never,
+}
+
+/// What the coordinator says of an update.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// It counts.
+    Accepted,
+    /// Its units had been counted.
+    Duplicate,
+    /// Its round had been committed.
+    Late,
+    /// It does not count.
+    Rejected {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Something the worker's shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Bring the link up.
+    Connect,
+    /// Take the link down.
+    Disconnect,
+    /// Say hello.
+    SendHello,
+    /// Build the run's model.
+    Prepare {
+        /// The run.
+        run: RunId,
+    },
+    /// Say that leases can come.
+    SendReady {
+        /// The run.
+        run: RunId,
+    },
+    /// Say that this machine cannot take part.
+    SendDeclined {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
+    /// Compute a task; the shell may drop one that it has not begun if a later round's comes.
+    Compute(Task),
+    /// Stop working on this task if possible: its round is over.
+    Forget {
+        /// The lease.
+        lease: LeaseId,
+    },
+    /// Send the sum of a task's units. The shell still has it.
+    SendUpdate {
+        /// The task.
+        task: Task,
+        /// Digest of the packed sum.
+        update: Digest,
+    },
+    /// Say that the link is alive.
+    SendHeartbeat,
+    /// Say that this worker leaves.
+    SendLeave,
+    /// Tell the person, once each time it changes.
+    Report(Report),
+    /// End the process.
+    Exit(Exit),
+}
+
+/// What a worker tells the person who runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Report {
+    /// Connected and known.
+    Connected,
+    /// The link is down; the next try comes at `again`.
+    Unreachable {
+        /// Why, in words.
+        why: String,
+        /// When it tries again.
+        again: Time,
+    },
+    /// Refused.
+    Refused {
+        /// Why, in words.
+        why: String,
+    },
+    /// Working for a run.
+    Working {
+        /// The run.
+        run: RunId,
+    },
+    /// Cannot take part in a run.
+    Unfit {
+        /// The run.
+        run: RunId,
+        /// Why, in words.
+        why: String,
+    },
+    /// An update was not counted.
+    Rejected {
+        /// Why, in words.
+        why: String,
+    },
+    /// A run is over.
+    RunClosed {
+        /// The run.
+        run: RunId,
+        /// How it ended, in words.
+        how: String,
+    },
+}
+
+/// Why a worker ends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// It was asked to.
+    Drained,
+    /// It is not wanted, for good.
+    Refused {
+        /// Why, in words.
+        why: String,
+    },
+}
