@@ -26,7 +26,7 @@ pub enum Rejection {
         /// Round that is open.
         open: Round,
     },
-    /// The round is closed and its aggregate being applied.
+    /// The round is closed: its aggregate is being applied, or was.
     RoundClosed {
         /// Round of the update.
         found: Round,
@@ -70,6 +70,12 @@ impl Rejection {
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::AlreadyCounted { .. })
     }
+
+    /// Whether this only came too late: harmless too.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        matches!(self, Self::StaleRound { .. } | Self::RoundClosed { .. })
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -85,7 +91,7 @@ impl fmt::Display for Rejection {
             Self::FutureRound { found, open } => {
                 write!(f, "the update is for round {found}, which is not open yet; round {open} is")
             }
-            Self::RoundClosed { found } => write!(f, "round {found} is closed and being committed"),
+            Self::RoundClosed { found } => write!(f, "round {found} is closed and takes no more updates"),
             Self::NotLeased { lease } => write!(f, "lease {lease} was not given to this worker in this round"),
             Self::UnitsDiffer { lease } => write!(f, "the update's units are not those of lease {lease}"),
             Self::AlreadyCounted { unit } => write!(f, "unit {unit} was counted already"),

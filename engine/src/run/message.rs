@@ -1,5 +1,6 @@
 //! What goes into a [`Run`](super::Run) and what comes out of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -8,12 +9,16 @@ use crate::reject::Rejection;
 use crate::spec::{OnMissing, Quorum};
 
 /// What a run is told at its start.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunConfig {
-    /// Units in a round.
+    /// Units in a round, at least 1.
     pub units: u32,
-    /// Rounds in the run.
+    /// Rounds in the run, at least 1.
     pub rounds: u32,
+    /// Rounds between evaluations, at least 1; the last round is always evaluated.
+    pub evaluate_every: u32,
+    /// Workers that must be present for the first round to open.
+    pub min_members: u32,
     /// When a round may close.
     pub quorum: QuorumRule,
     /// How long a member may be silent before it counts as dead.
@@ -230,6 +235,10 @@ pub enum Waiting {
         partners: u32,
         /// Partners needed.
         needed: u32,
+        /// Workers present.
+        workers: u32,
+        /// Workers needed.
+        workers_needed: u32,
         /// Units of the round that nobody may hold for now.
         unassigned: u32,
     },
@@ -256,6 +265,33 @@ pub enum Waiting {
     },
     /// For nothing: the run is over.
     Over,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForMembers { partners, needed, .. } if partners < needed => {
+                write!(f, "waiting for partners: {partners} of {needed} are present")
+            }
+            Self::ForMembers { workers, workers_needed, .. } if workers < workers_needed => {
+                write!(f, "waiting for workers: {workers} of {workers_needed} are present")
+            }
+            Self::ForMembers { unassigned, .. } => write!(
+                f,
+                "waiting for another partner: those present hold as much as max_partner_weight allows, {unassigned} \
+                 units are left over"
+            ),
+            Self::ForUpdates { round, counted, needed, members } => write!(
+                f,
+                "waiting for updates of round {round}: {counted} of {needed} units are counted, {} workers have not \
+                 answered",
+                members.len()
+            ),
+            Self::ForStep { round } => write!(f, "taking the server step of round {round}"),
+            Self::ForEvaluation { round } => write!(f, "evaluating round {round}"),
+            Self::Over => f.write_str("the run is over"),
+        }
+    }
 }
 
 /// What a run looks like from outside.
@@ -299,7 +335,7 @@ pub struct Counters {
     pub units_released: u64,
     /// Updates of units that were counted already.
     pub duplicates: u64,
-    /// Updates of committed rounds.
+    /// Updates of rounds that were closed already.
     pub late: u64,
     /// Updates refused for any other reason.
     pub rejected: u64,

@@ -1,7 +1,27 @@
 //! What goes into a worker's [`Session`](super::Session) and what comes out of it.
 
+use std::time::Duration;
+
 use crate::digest::Digest;
 use crate::id::{LeaseId, Round, RunId, Time, Units};
+
+/// What a session is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionConfig {
+    /// The seed of the jitter: workers of different seeds do not come back all at once.
+    pub seed: u64,
+    /// How often to say something, until [`Event::Welcomed`] says otherwise.
+    pub heartbeat: Duration,
+    /// How long a silent coordinator counts as alive, until [`Event::Welcomed`] says otherwise. Also the longest that
+    /// bringing up a link and being welcomed may take.
+    pub silence: Duration,
+    /// The longest wait before the first try to reconnect; each further try doubles it.
+    pub backoff_min: Duration,
+    /// The longest wait before any try. A link that lasted so long makes the next wait short again.
+    pub backoff_max: Duration,
+    /// How long a drain waits for the tasks in hand and the answers to their updates.
+    pub drain: Duration,
+}
 
 /// One piece of work, as the coordinator leased it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +49,12 @@ pub enum Event {
         why: String,
     },
     /// The coordinator knows this worker now.
-    Welcomed,
+    Welcomed {
+        /// Either side says something at least this often.
+        heartbeat: Duration,
+        /// Either side takes the other for dead after so long of nothing.
+        silence: Duration,
+    },
     /// The coordinator does not want this worker.
     Refused {
         /// Why, in words.
@@ -88,7 +113,7 @@ pub enum Event {
     Heard,
     /// Time has come to [`Session::deadline`](super::Session::deadline).
     Tick,
-    /// The worker's operator wants it to finish what it has and leave.
+    /// The worker's operator wants it to finish what it has and leave; the second time, to leave at once.
     Drain,
 }
 
@@ -120,9 +145,9 @@ pub enum Answer {
 /// Something the worker's shell is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Bring the link up.
+    /// Bring the link up, then say [`Event::Connected`], or [`Event::Disconnected`] if it cannot be done.
     Connect,
-    /// Take the link down.
+    /// Take the link down; no event of this link follows.
     Disconnect,
     /// Say hello.
     SendHello,
@@ -145,14 +170,16 @@ pub enum Action {
     },
     /// Compute a task; the shell may drop one that it has not begun if a later round's comes.
     Compute(Task),
-    /// Stop working on this task if possible: its round is over.
+    /// Stop working on this task if possible, and drop its sum: it is not wanted any more. An answered task needs no
+    /// such word.
     Forget {
         /// The lease.
         lease: LeaseId,
     },
-    /// Send the sum of a task's units. The shell still has it.
+    /// Send the sum of a task's units. The shell still has it, perhaps from an earlier lease of the same units: it is
+    /// found by its digest.
     SendUpdate {
-        /// The task.
+        /// The task, with the lease to name.
         task: Task,
         /// Digest of the packed sum.
         update: Digest,
