@@ -17,15 +17,21 @@
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
+pub mod aggregate;
 pub mod digest;
 pub mod id;
 pub mod layout;
+pub mod optimizer;
 pub mod plan;
+pub mod quantize;
 pub mod random;
 pub mod reject;
 pub mod run;
+pub mod scale;
+pub mod schedule;
 pub mod session;
 pub mod spec;
+pub mod state;
 
 pub use digest::Digest;
 pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
