@@ -32,6 +32,7 @@ pub mod schedule;
 pub mod session;
 pub mod spec;
 pub mod state;
+mod vectorized;
 
 pub use digest::Digest;
 pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};

@@ -1,6 +1,6 @@
 //! The hot loops of the optimisers. `g` is a gradient's element, `p` a param's, `m` and `v` those of its moments.
 
-use pulp::Arch;
+use crate::vectorized::vectorized;
 
 /// The constants of one Adam or AdamW step.
 #[derive(Clone, Copy, Debug)]
@@ -58,69 +58,69 @@ impl RmspropStep {
     }
 }
 
-/// p ← p - rate · g
-pub(super) fn sgd(rate: f32, gradient: &[f32], params: &mut [f32]) {
-    Arch::new().dispatch(|| params.iter_mut().zip(gradient).for_each(|(p, &g)| *p -= rate * g));
-}
+vectorized! {
+    /// p ← p - rate · g
+    pub(super) fn sgd(rate: f32, gradient: &[f32], params: &mut [f32]) {
+        for (p, &g) in params.iter_mut().zip(gradient) {
+            *p -= rate * g;
+        }
+    }
 
-/// m ← μ · m + g, p ← p - rate · m
-pub(super) fn momentum(rate: f32, mu: f32, gradient: &[f32], params: &mut [f32], first: &mut [f32]) {
-    Arch::new().dispatch(|| {
+    /// m ← μ · m + g, p ← p - rate · m
+    pub(super) fn momentum(rate: f32, mu: f32, gradient: &[f32], params: &mut [f32], first: &mut [f32]) {
         for ((p, &g), m) in params.iter_mut().zip(gradient).zip(first) {
             *m = mu * *m + g;
             *p -= rate * *m;
         }
-    });
-}
+    }
 
-/// m ← μ · m + g, p ← p - rate · (g + μ · m)
-pub(super) fn nesterov(rate: f32, mu: f32, gradient: &[f32], params: &mut [f32], first: &mut [f32]) {
-    Arch::new().dispatch(|| {
+    /// m ← μ · m + g, p ← p - rate · (g + μ · m)
+    pub(super) fn nesterov(rate: f32, mu: f32, gradient: &[f32], params: &mut [f32], first: &mut [f32]) {
         for ((p, &g), m) in params.iter_mut().zip(gradient).zip(first) {
             *m = mu * *m + g;
             *p -= rate * (g + mu * *m);
         }
-    });
-}
+    }
 
-/// p ← keep · p, m ← β₁ · m + (1 - β₁) · g, v ← β₂ · v + (1 - β₂) · g²,
-/// p ← p - rate · m̂ / (√v̂ + ε) with m̂ = m / (1 - β₁^t), v̂ = v / (1 - β₂^t)
-pub(super) fn adam(step: &AdamStep, gradient: &[f32], params: &mut [f32], first: &mut [f32], second: &mut [f32]) {
-    let AdamStep { keep, beta1, rest1, beta2, rest2, rate, root, epsilon } = *step;
-    Arch::new().dispatch(|| {
+    /// m ← β₁ · m + (1 - β₁) · g, v ← β₂ · v + (1 - β₂) · g², p ← keep · p - rate · m̂ / (√v̂ + ε)
+    /// with m̂ = m / (1 - β₁^t), v̂ = v / (1 - β₂^t), keep = 1 - rate · decay
+    pub(super) fn adam(
+        step: &AdamStep,
+        gradient: &[f32],
+        params: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let AdamStep { keep, beta1, rest1, beta2, rest2, rate, root, epsilon } = *step;
         for (((p, &g), m), v) in params.iter_mut().zip(gradient).zip(first).zip(second) {
             *m = beta1 * *m + rest1 * g;
             *v = beta2 * *v + rest2 * (g * g);
             *p = keep * *p - rate * *m / (v.sqrt() * root + epsilon);
         }
-    });
-}
+    }
 
-/// v ← α · v + (1 - α) · g², p ← p - rate · g / (√v + ε)
-pub(super) fn rmsprop(step: &RmspropStep, gradient: &[f32], params: &mut [f32], second: &mut [f32]) {
-    let RmspropStep { rate, alpha, rest, epsilon, .. } = *step;
-    Arch::new().dispatch(|| {
+    /// v ← α · v + (1 - α) · g², p ← p - rate · g / (√v + ε)
+    pub(super) fn rmsprop(step: &RmspropStep, gradient: &[f32], params: &mut [f32], second: &mut [f32]) {
+        let RmspropStep { rate, alpha, rest, epsilon, .. } = *step;
         for ((p, &g), v) in params.iter_mut().zip(gradient).zip(second) {
             *v = alpha * *v + rest * (g * g);
             *p -= rate * g / (v.sqrt() + epsilon);
         }
-    });
-}
+    }
 
-/// v ← α · v + (1 - α) · g², m ← μ · m + g / (√v + ε), p ← p - rate · m
-pub(super) fn rmsprop_with_momentum(
-    step: &RmspropStep,
-    gradient: &[f32],
-    params: &mut [f32],
-    first: &mut [f32],
-    second: &mut [f32],
-) {
-    let RmspropStep { rate, alpha, rest, epsilon, momentum } = *step;
-    Arch::new().dispatch(|| {
+    /// v ← α · v + (1 - α) · g², m ← μ · m + g / (√v + ε), p ← p - rate · m
+    pub(super) fn rmsprop_with_momentum(
+        step: &RmspropStep,
+        gradient: &[f32],
+        params: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let RmspropStep { rate, alpha, rest, epsilon, momentum } = *step;
         for (((p, &g), m), v) in params.iter_mut().zip(gradient).zip(first).zip(second) {
             *v = alpha * *v + rest * (g * g);
             *m = momentum * *m + g / (v.sqrt() + epsilon);
             *p -= rate * *m;
         }
-    });
+    }
 }
