@@ -13,7 +13,8 @@ const PROTO_IS_NAMED_IN: &[(&str, &str)] = &[
     ("coordinator/tests/", "hostile workers speak the wire by hand"),
     ("worker/src/link", "the worker's end of the session"),
     ("worker/tests/", "hostile coordinators speak the wire by hand"),
-    ("cli/src/client", "the operator's and the client's calls"),
+    ("cli/src/client", "the operator's calls"),
+    ("cli/src/predict", "a client of the inference service like any other"),
     ("tests/", "hostile peers speak the wire by hand"),
 ];
 

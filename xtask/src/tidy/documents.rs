@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::source::is_test_file;
 use super::{Finding, Tree};
 
 const ADRS: &str = "docs/adr/";
@@ -36,7 +37,7 @@ pub(crate) fn error_pages(tree: &Tree) -> Vec<Finding> {
     if pages.is_empty() {
         return Vec::new();
     }
-    let sources = tree.rust().filter(|(path, _)| !path.starts_with("xtask/") && !path.starts_with("tests/"));
+    let sources = tree.rust().filter(|(path, _)| !path.starts_with("xtask/") && !is_test_file(path));
     let mut used = BTreeSet::new();
     let mut findings = Vec::new();
     for (path, text) in sources {
