@@ -32,6 +32,7 @@ pub struct SpecError {
     pub expected: String,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "values and format_args! read the same at the call")]
 fn require(fits: bool, key: &'static str, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
     match fits {
         true => Ok(()),
