@@ -20,7 +20,9 @@
 pub mod digest;
 pub mod id;
 pub mod layout;
+pub mod lease;
 pub mod plan;
+mod planted;
 pub mod random;
 pub mod reject;
 pub mod run;
