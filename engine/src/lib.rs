@@ -17,17 +17,24 @@
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
+pub mod aggregate;
 pub mod digest;
 pub mod id;
 pub mod layout;
 pub mod lease;
+pub mod optimizer;
 pub mod plan;
 mod planted;
+pub mod quantize;
 pub mod random;
 pub mod reject;
 pub mod run;
+pub mod scale;
+pub mod schedule;
 pub mod session;
 pub mod spec;
+pub mod state;
+mod vectorized;
 
 pub use digest::Digest;
 pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};

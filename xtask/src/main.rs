@@ -1,1 +1,44 @@
-fn main() {}
+//! `cargo xtask`: the chores of the repository.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::ci::{self, Level};
+
+/// Chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check the rules of the repository
+    Tidy,
+    /// Check the licences of the crates we build on
+    Licences,
+    /// Run the levels that a change passes before it lands
+    Ci {
+        /// Levels to run, in this order; all if none is named
+        levels: Vec<Level>,
+    },
+}
+
+fn main() -> ExitCode {
+    let levels = match Arguments::parse().chore {
+        Chore::Tidy => vec![Level::Tidy],
+        Chore::Licences => vec![Level::Licences],
+        Chore::Ci { levels } => levels,
+    };
+    match ci::run(&levels, &mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to tell anyone if standard error is closed too.
+            let _ = writeln!(io::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Optimisers as fused loops on flat vectors: one pass over params, gradient and state for each step.
+//!
+//! The formulas are PyTorch's (torch.optim, 2.x), which the golden vectors in `tests/golden` were made with:
+//! * SGD with momentum and Nesterov's look-ahead: Sutskever et al. 2013, without dampening;
+//! * Adam: Kingma and Ba 2015, arXiv 1412.6980;
+//! * AdamW: Loshchilov and Hutter 2019, arXiv 1711.05101;
+//! * RMSprop: Hinton, Coursera lecture 6e; not centred.
+//!
+//! Every element takes the same IEEE operations in the same order, none of them fused, so the vector width does not
+//! change a bit. Bias corrections are functions of the step's number through libm's power, which has the same bits
+//! everywhere.
+
+mod kernel;
+
+use thiserror::Error;
+
+use crate::spec::OptimizerSpec;
+use kernel::{AdamStep, RmspropStep};
+
+/// An optimiser and its state over flat params.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    spec: OptimizerSpec,
+    state: OptimizerState,
+}
+
+/// What an optimiser remembers between steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimizerState {
+    /// Steps taken.
+    pub steps: u32,
+    /// The momentum or first moment of every param; empty if the optimiser has none.
+    pub first: Vec<f32>,
+    /// The second moment of every param; empty if the optimiser has none.
+    pub second: Vec<f32>,
+}
+
+/// Why a state is not one of this optimiser.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the optimiser's {moment} moment has {found} values where {expected} are needed; \
+     the state belongs to another optimiser or model"
+)]
+pub struct OptimizerStateError {
+    moment: &'static str,
+    found: usize,
+    expected: usize,
+}
+
+impl Optimizer {
+    /// An optimiser of `params` params that has taken no step.
+    #[must_use]
+    pub fn new(spec: &OptimizerSpec, params: usize) -> Self {
+        let (first, second) = moments(spec, params);
+        let state = OptimizerState { steps: 0, first: vec![0.0; first], second: vec![0.0; second] };
+        Self { spec: spec.clone(), state }
+    }
+
+    /// An optimiser that goes on from `state`.
+    ///
+    /// # Errors
+    /// [`OptimizerStateError`] when the state is not that of such an optimiser over `params` params.
+    pub fn from_state(spec: &OptimizerSpec, params: usize, state: OptimizerState) -> Result<Self, OptimizerStateError> {
+        let (first, second) = moments(spec, params);
+        for (moment, found, expected) in [("first", state.first.len(), first), ("second", state.second.len(), second)] {
+            if found != expected {
+                return Err(OptimizerStateError { moment, found, expected });
+            }
+        }
+        Ok(Self { spec: spec.clone(), state })
+    }
+
+    /// What the optimiser remembers.
+    #[must_use]
+    pub fn state(&self) -> &OptimizerState {
+        &self.state
+    }
+
+    /// Forgets all steps, keeping the buffers.
+    pub fn reset(&mut self) {
+        self.state.steps = 0;
+        self.state.first.fill(0.0);
+        self.state.second.fill(0.0);
+    }
+
+    /// Moves `params` one step against `gradient`.
+    ///
+    /// # Panics
+    /// If params or gradient have another length than the optimiser was made for.
+    pub fn step(&mut self, learning_rate: f32, gradient: &[f32], params: &mut [f32]) {
+        assert_eq!(gradient.len(), params.len(), "a gradient has a value for every param");
+        self.state.steps = self.state.steps.saturating_add(1);
+        let OptimizerState { steps, first, second } = &mut self.state;
+        assert!(first.is_empty() || first.len() == params.len(), "the optimiser was made for {} params", first.len());
+        assert!(
+            second.is_empty() || second.len() == params.len(),
+            "the optimiser was made for {} params",
+            second.len()
+        );
+        match self.spec {
+            OptimizerSpec::Sgd { momentum: 0.0, .. } => kernel::sgd(learning_rate, gradient, params),
+            OptimizerSpec::Sgd { momentum, nesterov: false, .. } => {
+                kernel::momentum(learning_rate, momentum as f32, gradient, params, first);
+            }
+            OptimizerSpec::Sgd { momentum, nesterov: true, .. } => {
+                kernel::nesterov(learning_rate, momentum as f32, gradient, params, first);
+            }
+            OptimizerSpec::Adam { beta1, beta2, epsilon, .. } => {
+                let step = AdamStep::new(learning_rate, *steps, beta1, beta2, epsilon, 0.0);
+                kernel::adam(&step, gradient, params, first, second);
+            }
+            OptimizerSpec::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
+                let step = AdamStep::new(learning_rate, *steps, beta1, beta2, epsilon, weight_decay);
+                kernel::adam(&step, gradient, params, first, second);
+            }
+            OptimizerSpec::Rmsprop { alpha, epsilon, momentum, .. } => {
+                let step = RmspropStep::new(learning_rate, alpha, epsilon, momentum);
+                match momentum == 0.0 {
+                    true => kernel::rmsprop(&step, gradient, params, second),
+                    false => kernel::rmsprop_with_momentum(&step, gradient, params, first, second),
+                }
+            }
+        }
+    }
+}
+
+/// Lengths of the first and the second moment.
+fn moments(spec: &OptimizerSpec, params: usize) -> (usize, usize) {
+    let if_any = |momentum: f64| if momentum == 0.0 { 0 } else { params };
+    match *spec {
+        OptimizerSpec::Sgd { momentum, .. } => (if_any(momentum), 0),
+        OptimizerSpec::Adam { .. } | OptimizerSpec::Adamw { .. } => (params, params),
+        OptimizerSpec::Rmsprop { momentum, .. } => (if_any(momentum), params),
+    }
+}

@@ -1,0 +1,178 @@
+//! From floating point to integers and the exact sum of one lease.
+//!
+//! Floating-point addition is not associative, integer addition is: once a unit's entries are integers, it no longer
+//! matters who adds them up, in which order, or over how many relays. An entry x of a tensor with exponent s becomes
+//! q = round(x · 2^s), clamped to the grid's limit. At 32 bits rounding is to nearest, ties to even. Below that it is
+//! stochastic (up with the probability of the fraction), so that what the grid is too coarse for survives in the mean:
+//! IntSGD, Mishchenko et al. 2022, arXiv 2102.08374. The coin is a function of (seed, round, unit, index) alone.
+
+mod grid;
+mod kernel;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub use grid::{Grid, GridError, limit};
+
+use crate::id::{Round, Unit, Units};
+use crate::layout::Layout;
+use crate::random::{Purpose, Stream};
+use crate::spec::UpdateBits;
+
+/// A worker's running sum of the units of one lease.
+///
+/// Its buffers live as long as it does: no round allocates.
+#[derive(Clone, Debug)]
+pub struct UnitSum {
+    layout: Arc<Layout>,
+    seed: u64,
+    round: Round,
+    grid: Grid,
+    sums: Vec<i32>,
+    units: Units,
+    saturated: u64,
+}
+
+/// Why a unit's values were not added. The sum is as it was before.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum UnitError {
+    /// A value is NaN or infinite.
+    #[error(
+        "unit {unit} has {value} at index {index} of tensor {tensor:?}; nothing was added. The params have diverged \
+         (lower the learning rate) or the samples hold a value that is not finite"
+    )]
+    NotFinite {
+        /// The unit.
+        unit: Unit,
+        /// The tensor's name.
+        tensor: String,
+        /// The value's index in the tensor, row-major.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// There are more or fewer values than params.
+    #[error("unit {unit} has {found} values, but the layout has {expected} params; compute it with the run's model")]
+    WrongLength {
+        /// The unit.
+        unit: Unit,
+        /// Values given.
+        found: usize,
+        /// Params of the layout.
+        expected: usize,
+    },
+    /// The unit is in the sum already.
+    #[error("unit {unit} is in the sum already; add each unit of a lease once")]
+    Repeated {
+        /// The unit.
+        unit: Unit,
+    },
+    /// One more unit might not fit the width.
+    #[error("the sum already holds {units} units, all that fit the round's {bits} bits; the lease has too many")]
+    Full {
+        /// Units in the sum.
+        units: usize,
+        /// Width of the sum.
+        bits: u8,
+    },
+}
+
+impl UnitSum {
+    /// An empty sum over `layout`; [`UnitSum::begin`] opens it for a round.
+    #[must_use]
+    pub fn new(layout: Arc<Layout>) -> Self {
+        let sums = vec![0; layout.params()];
+        let grid = Grid::coarsest(layout.tensors().len());
+        Self { layout, seed: 0, round: Round(0), grid, sums, units: Units::new(), saturated: 0 }
+    }
+
+    /// Empties the sum for a lease of `round` on `grid`; `seed` is the run's.
+    ///
+    /// # Panics
+    /// If the grid is of another layout: [`Grid::validated`] has checked it against the run's.
+    pub fn begin(&mut self, seed: u64, round: Round, grid: &Grid) {
+        assert_eq!(grid.exponents().len(), self.layout.tensors().len(), "a grid has an exponent for every tensor");
+        self.seed = seed;
+        self.round = round;
+        self.grid.clone_from(grid);
+        self.sums.fill(0);
+        self.units.clear();
+        self.saturated = 0;
+    }
+
+    /// Adds what `unit` computed: a flat vector in layout order.
+    ///
+    /// # Errors
+    /// [`UnitError`]; the sum is then unchanged.
+    pub fn add(&mut self, unit: Unit, values: &[f32]) -> Result<(), UnitError> {
+        self.admit(unit, values)?;
+        let limit = self.grid.limit() as f32;
+        let coin = Stream::new(self.seed, Purpose::Rounding, &[u64::from(self.round.0), u64::from(unit.0)]).key();
+        for (range, &exponent) in self.layout.ranges().zip(self.grid.exponents()) {
+            let first = range.start as u32;
+            let (values, sums) = (&values[range.clone()], &mut self.sums[range]);
+            let factor = grid::factor(exponent);
+            let saturated = match self.grid.bits() {
+                UpdateBits::ThirtyTwo => kernel::add_nearest(values, sums, factor, limit),
+                UpdateBits::Sixteen | UpdateBits::Eight => {
+                    kernel::add_stochastic(values, sums, factor, limit, kernel::Coin { key: coin, first })
+                }
+            };
+            self.saturated += u64::from(saturated);
+        }
+        self.units.insert(unit);
+        Ok(())
+    }
+
+    /// Entries clamped to the limit, counted per unit, so that the count does not depend on who holds which unit.
+    #[must_use]
+    pub fn saturated(&self) -> u64 {
+        self.saturated
+    }
+
+    /// The units in the sum.
+    #[must_use]
+    pub fn units(&self) -> &Units {
+        &self.units
+    }
+
+    /// The sum as it travels, into `out`: little-endian integers of the grid's width in layout order.
+    pub fn pack(&self, out: &mut Vec<u8>) {
+        out.resize(self.sums.len() * self.grid.bits().bytes(), 0);
+        kernel::narrow(&self.sums, self.grid.bits(), out);
+    }
+
+    fn admit(&self, unit: Unit, values: &[f32]) -> Result<(), UnitError> {
+        let (found, expected) = (values.len(), self.layout.params());
+        if found != expected {
+            return Err(UnitError::WrongLength { unit, found, expected });
+        }
+        if self.units.contains(&unit) {
+            return Err(UnitError::Repeated { unit });
+        }
+        if self.units.len() >= self.grid.capacity() {
+            return Err(UnitError::Full { units: self.units.len(), bits: self.grid.bits().into() });
+        }
+        match kernel::all_finite(values) {
+            true => Ok(()),
+            false => Err(self.not_finite(unit, values)),
+        }
+    }
+
+    fn not_finite(&self, unit: Unit, values: &[f32]) -> UnitError {
+        let (tensor, index, value) =
+            first_not_finite(&self.layout, values).expect("the kernel found a value that is not finite");
+        UnitError::NotFinite { unit, tensor, index, value }
+    }
+}
+
+/// The first value that is NaN or infinite: its tensor, its index in the tensor, itself.
+pub(crate) fn first_not_finite(layout: &Layout, values: &[f32]) -> Option<(String, usize, f32)> {
+    if kernel::all_finite(values) {
+        return None;
+    }
+    let at = values.iter().position(|value| !value.is_finite())?;
+    let tensor = layout.ranges().position(|range| range.contains(&at))?;
+    Some((layout.tensors()[tensor].name.clone(), at - layout.range(tensor).start, values[at]))
+}

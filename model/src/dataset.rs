@@ -1,0 +1,223 @@
+//! Samples in memory, and where they come from.
+
+pub mod fetch;
+pub mod idx;
+pub mod mnist;
+pub mod shard;
+pub mod synthetic;
+
+use std::path::Path;
+
+use syngrad_engine::random::{Purpose, Stream};
+use syngrad_engine::spec::DataSpec;
+use thiserror::Error;
+
+pub use mnist::DataError;
+
+/// Labelled samples in one contiguous buffer: features as bytes, row-major, and one label a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Samples {
+    inputs: usize,
+    classes: usize,
+    features: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+/// Why buffers are not samples.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SamplesError {
+    /// A sample needs at least one feature, and a label names one of up to 256 classes.
+    #[error("samples of {inputs} features in {classes} classes are not possible; there are 1 or more and 2 to 256")]
+    Shape {
+        /// Features of a sample.
+        inputs: usize,
+        /// Classes.
+        classes: usize,
+    },
+    /// The features are not those of as many samples as there are labels.
+    #[error("{labels} labels need {labels} × {inputs} features, found {features}")]
+    Length {
+        /// Labels there are.
+        labels: usize,
+        /// Features of a sample.
+        inputs: usize,
+        /// Features there are.
+        features: usize,
+    },
+    /// A label names no class.
+    #[error("sample {index} has label {label}; there are {classes} classes, from 0")]
+    Label {
+        /// The sample.
+        index: usize,
+        /// Its label.
+        label: u8,
+        /// Classes.
+        classes: usize,
+    },
+}
+
+impl Samples {
+    /// Samples of `inputs` features in `classes` classes; `features` holds them one after another.
+    ///
+    /// # Errors
+    /// [`SamplesError`] when the lengths do not fit or a label is out of range.
+    pub fn new(inputs: usize, classes: usize, features: Vec<u8>, labels: Vec<u8>) -> Result<Self, SamplesError> {
+        if inputs == 0 || !(2..=256).contains(&classes) {
+            return Err(SamplesError::Shape { inputs, classes });
+        }
+        if labels.len().checked_mul(inputs) != Some(features.len()) {
+            return Err(SamplesError::Length { labels: labels.len(), inputs, features: features.len() });
+        }
+        let wrong = labels.iter().position(|&label| usize::from(label) >= classes);
+        match wrong {
+            Some(index) => Err(SamplesError::Label { index, label: labels[index], classes }),
+            None => Ok(Self { inputs, classes, features, labels }),
+        }
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Features of a sample.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Classes that a label may name.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// All features, row-major `[len, inputs]`.
+    #[must_use]
+    pub fn features(&self) -> &[u8] {
+        &self.features
+    }
+
+    /// All labels.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// The features of one sample.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    #[must_use]
+    pub fn image(&self, index: usize) -> &[u8] {
+        &self.features[index * self.inputs..(index + 1) * self.inputs]
+    }
+
+    /// The label of one sample.
+    ///
+    /// # Panics
+    /// If there is no such sample.
+    #[must_use]
+    pub fn label(&self, index: usize) -> u8 {
+        self.labels[index]
+    }
+
+    /// Samples of each class.
+    #[must_use]
+    pub fn histogram(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.classes];
+        for &label in &self.labels {
+            counts[usize::from(label)] += 1;
+        }
+        counts
+    }
+
+    /// Mean of all features, as the networks see them: 0 to 1.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        let sum: u64 = self.features.iter().map(|&feature| u64::from(feature)).sum();
+        sum as f64 / 255.0 / self.features.len().max(1) as f64
+    }
+
+    /// The samples at `indices`, in that order.
+    ///
+    /// # Panics
+    /// If an index is that of no sample.
+    #[must_use]
+    pub fn select(&self, indices: &[u32]) -> Self {
+        let mut features = Vec::with_capacity(indices.len() * self.inputs);
+        let mut labels = Vec::with_capacity(indices.len());
+        for &index in indices {
+            features.extend_from_slice(self.image(index as usize));
+            labels.push(self.label(index as usize));
+        }
+        Self { inputs: self.inputs, classes: self.classes, features, labels }
+    }
+
+    /// Appends the features of samples as the networks see them.
+    pub(crate) fn widen(&self, indices: impl Iterator<Item = usize>, out: &mut Vec<f32>) {
+        for index in indices {
+            widen(self.image(index), out);
+        }
+    }
+}
+
+/// Appends bytes as the networks see them: byte / 255, by multiplication with the nearest f32.
+pub(crate) fn widen(bytes: &[u8], out: &mut Vec<f32>) {
+    const SCALE: f32 = 1.0 / 255.0;
+    out.extend(bytes.iter().map(|&byte| f32::from(byte) * SCALE));
+}
+
+/// Samples to train on, and others to test on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// What is trained on.
+    pub train: Samples,
+    /// What is never trained on.
+    pub test: Samples,
+}
+
+impl Dataset {
+    /// Loads what the spec names. MNIST is read from `mnist_dir`, and each of its files must be the original one.
+    ///
+    /// # Errors
+    /// [`DataError`] that names the file, what was expected of it and what was found.
+    pub fn load(spec: &DataSpec, seed: u64, mnist_dir: &Path) -> Result<Self, DataError> {
+        match spec {
+            DataSpec::Mnist { limit } => {
+                let whole = mnist::load(mnist_dir)?;
+                Ok(match limit {
+                    Some(limit) => Self { train: first(&whole.train, *limit, seed), test: whole.test },
+                    None => whole,
+                })
+            }
+            DataSpec::Synthetic { samples, inputs, classes } => {
+                Ok(synthetic::dataset(*samples, *inputs, *classes, seed))
+            }
+        }
+    }
+
+    /// Classes that a label may name.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.train.classes()
+    }
+}
+
+/// The first `limit` samples in a seeded order: a prefix of the file order would be of one population.
+fn first(samples: &Samples, limit: u32, seed: u64) -> Samples {
+    let mut order: Vec<u32> = (0..samples.len() as u32).collect();
+    Stream::new(seed, Purpose::Samples, &[]).shuffle(&mut order);
+    order.truncate(limit as usize);
+    samples.select(&order)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,17 @@
+//! The chores of the repository, as functions that tests call too.
+//!
+//! * [`tidy`]: the rules that keep the source as ARCHITECTURE.md describes it
+//! * [`licences`]: what the crates we build on allow us to do
+//! * [`ci`]: the levels that a change passes before it lands
+
+pub mod ci;
+pub mod licences;
+pub mod tidy;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the checkout that this program was built from.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_path_buf()
+}
