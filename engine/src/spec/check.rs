@@ -32,6 +32,7 @@ pub struct SpecError {
     pub expected: String,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "callers hand over values and formatted text alike")]
 fn require(fits: bool, key: &'static str, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
     match fits {
         true => Ok(()),
