@@ -32,6 +32,8 @@ pub mod run;
 pub mod scale;
 pub mod schedule;
 pub mod session;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod spec;
 pub mod state;
 mod vectorized;

@@ -394,7 +394,7 @@ impl Session {
     }
 
     fn answered(&mut self, now: Time, lease: LeaseId, answer: Answer, out: &mut Vec<Action>) {
-        if !self.jobs.answered(lease) {
+        if !self.jobs.answered(lease, out) {
             return;
         }
         match answer {

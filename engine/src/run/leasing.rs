@@ -22,8 +22,7 @@ impl Run {
 
     /// Whether as many partners are present as a round needs to lease and to close.
     pub(super) fn has_quorum(&self) -> bool {
-        let quorate = self.members.partners() >= self.config.quorum.min_partners;
-        (quorate && self.members.count() > 0) || self.planted.has(Bug::ClosedBelowQuorum)
+        self.members.partners() >= self.config.quorum.min_partners && self.members.count() > 0
     }
 
     /// Workers without which the next round does not open.
@@ -90,7 +89,7 @@ impl Run {
     }
 
     fn collect(&mut self, now: Time, out: &mut Vec<Action>) {
-        let quorate = self.has_quorum();
+        let quorate = self.has_quorum() || self.planted.has(Bug::ClosedBelowQuorum);
         let on_missing = self.config.quorum.on_missing;
         let deadline = now.after(self.config.quorum.round_deadline);
         let Phase::Collecting(round) = &mut self.phase else { return };

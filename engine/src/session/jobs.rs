@@ -109,12 +109,12 @@ impl Jobs {
     }
 
     /// Ends the job whose update was sent under `lease`, if there is one.
-    pub(super) fn answered(&mut self, lease: LeaseId) -> bool {
+    pub(super) fn answered(&mut self, lease: LeaseId, out: &mut Vec<Action>) -> bool {
         let answers =
             |job: &Job| job.task.lease == lease && job.grant == Grant::Standing && job.work != Work::Computing;
         let position = self.0.iter().position(answers);
         if let Some(index) = position {
-            self.0.remove(index);
+            out.push(Action::Forget { lease: self.0.remove(index).begun_as });
         }
         position.is_some()
     }

@@ -170,10 +170,10 @@ pub enum Action {
     },
     /// Compute a task; the shell may drop one that it has not begun if a later round's comes.
     Compute(Task),
-    /// Stop working on this task if possible, and drop its sum: it is not wanted any more. An answered task needs no
-    /// such word.
+    /// Stop working on this task if possible, and drop its sum: it was answered, or nobody wants it any more. Until
+    /// this comes the sum may be asked for again.
     Forget {
-        /// The lease.
+        /// The lease that [`Action::Compute`] named.
         lease: LeaseId,
     },
     /// Send the sum of a task's units. The shell still has it, perhaps from an earlier lease of the same units: it is

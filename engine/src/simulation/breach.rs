@@ -1,0 +1,93 @@
+//! What a simulated world must not do.
+
+use thiserror::Error;
+
+use crate::digest::Digest;
+use crate::id::{LeaseId, MemberId, Round, Unit};
+use crate::run::Invariant;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Breach {
+    /// The run's own books are wrong.
+    #[error("the run's invariant does not hold: {0}")]
+    Invariant(#[from] Invariant),
+    /// A worker was admitted whose identity is in use.
+    #[error("member {0} was admitted with the identity of a live member")]
+    IdentityAdmittedTwice(MemberId),
+    /// A member that had been silent for too long is still there.
+    #[error("member {0} has been silent for too long and is still a member")]
+    SilentMemberKept(MemberId),
+    /// A member was dismissed as silent that was not.
+    #[error("member {0} was dismissed as silent and was heard in time")]
+    DismissedThoughHeard(MemberId),
+    /// A round began out of turn, or without enough members.
+    #[error("round {0} was opened out of turn or without enough members")]
+    OpenedWrongly(Round),
+    /// A lease was given that must not be: used number, nobody's, of counted units, of no units or of another round.
+    #[error("lease {0} was given wrongly")]
+    LeasedWrongly(LeaseId),
+    /// A partner was leased more than it may hold.
+    #[error("lease {0} gives a partner more units than it may hold")]
+    PartnerOverfull(LeaseId),
+    /// An update counted that must not.
+    #[error("an update under lease {lease} was counted: {why}")]
+    CountedWrongly {
+        /// The lease.
+        lease: LeaseId,
+        /// Why it must not count.
+        why: &'static str,
+    },
+    /// A round closed with other units than those that were counted in it.
+    #[error("round {0} was closed with other units than were counted")]
+    ClosedWithOtherUnits(Round),
+    /// A round closed too early.
+    #[error("round {0} was closed with too few units or partners")]
+    ClosedTooEarly(Round),
+    /// The run gave up though it had no reason.
+    #[error("round {0} failed without reason")]
+    FailedWithoutReason(Round),
+    /// A unit was missing for longer than a deadline, and nobody else was asked.
+    #[error("unit {0} is missing for longer than a deadline and only one member computes it")]
+    StragglerKept(Unit),
+    /// The run waits and nothing will wake it.
+    #[error("the run waits without a deadline: {0}")]
+    WaitsForEver(String),
+    /// The run did not end in time.
+    #[error("the run did not end in time after the last fault: {0}")]
+    NotOverInTime(String),
+    /// The params are not those of the undisturbed run.
+    #[error("the params are {found}, and {expected} in the undisturbed run")]
+    OtherBits {
+        /// What they are.
+        found: Digest,
+        /// What they should be.
+        expected: Digest,
+    },
+    /// A session sent an update under a lease that it was not given on this link.
+    #[error("worker {worker} sends an update under lease {lease}, which it was not given on this link")]
+    SentUnderOldLease {
+        /// The worker.
+        worker: usize,
+        /// The lease.
+        lease: LeaseId,
+    },
+    /// A session asked for a sum that it had let go.
+    #[error("worker {worker} wants to send a sum that it had forgotten")]
+    SumForgotten {
+        /// The worker.
+        worker: usize,
+    },
+    /// A session said nothing for longer than a heartbeat.
+    #[error("worker {worker} said nothing for longer than a heartbeat")]
+    HeartbeatMissed {
+        /// The worker.
+        worker: usize,
+    },
+    /// A session did not notice that its coordinator is silent.
+    #[error("worker {worker} has heard nothing for too long and has not noticed")]
+    SilenceUnnoticed {
+        /// The worker.
+        worker: usize,
+    },
+}

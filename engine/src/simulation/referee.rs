@@ -1,0 +1,285 @@
+//! Books kept apart from the run's, from what went in and what came out: does it do what it promises?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::breach::Breach;
+use crate::id::{LeaseId, MemberId, PartnerName, Round, Time, Unit, Units, WorkerId};
+use crate::reject::Rejection;
+use crate::run::{Action, Event, Joined, Lease, Outcome, RunConfig, UpdateHeader};
+use crate::spec::OnMissing;
+
+/// How much later than due the run may act.
+const SLACK: Duration = Duration::from_millis(1);
+
+struct Present {
+    worker: WorkerId,
+    partner: PartnerName,
+    heard: Time,
+}
+
+struct Granted {
+    member: MemberId,
+    partner: PartnerName,
+    units: Units,
+}
+
+pub(super) struct Referee {
+    config: RunConfig,
+    members: BTreeMap<MemberId, Present>,
+    asking: Option<Joined>,
+    arrived: Option<(MemberId, UpdateHeader)>,
+    next_round: Round,
+    open: Option<Round>,
+    /// Leases of the open round, also of members that left.
+    leases: BTreeMap<LeaseId, Granted>,
+    highest_lease: Option<LeaseId>,
+    counted: BTreeMap<Unit, LeaseId>,
+    opened: Time,
+    /// When anything last changed that a deadline depends on.
+    changed: Time,
+    over: bool,
+}
+
+impl Referee {
+    pub(super) fn new(config: RunConfig) -> Self {
+        Self {
+            config,
+            members: BTreeMap::new(),
+            asking: None,
+            arrived: None,
+            next_round: Round(0),
+            open: None,
+            leases: BTreeMap::new(),
+            highest_lease: None,
+            counted: BTreeMap::new(),
+            opened: Time(0),
+            changed: Time(0),
+            over: false,
+        }
+    }
+
+    pub(super) fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The newest lease of `member` in the open round.
+    pub(super) fn lease_of(&self, member: MemberId) -> Option<(LeaseId, Units)> {
+        let own = self.leases.iter().filter(|(_, granted)| granted.member == member);
+        own.last().map(|(lease, granted)| (*lease, granted.units.clone()))
+    }
+
+    /// The oldest lease of somebody else in the open round that nothing speaks against.
+    pub(super) fn lease_of_another(&self, member: MemberId) -> Option<(LeaseId, Units)> {
+        let of_others = self.leases.iter().filter(|(_, granted)| granted.member != member && self.is_open(granted));
+        of_others.map(|(lease, granted)| (*lease, granted.units.clone())).next()
+    }
+
+    fn is_open(&self, granted: &Granted) -> bool {
+        self.members.contains_key(&granted.member) && granted.units.iter().all(|unit| !self.counted.contains_key(unit))
+    }
+
+    fn partners(&self) -> u32 {
+        let partners: BTreeSet<_> = self.members.values().map(|present| &present.partner).collect();
+        u32::try_from(partners.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes note of an event and judges what the run made of it.
+    pub(super) fn witness(&mut self, now: Time, event: &Event, actions: &[Action]) -> Result<(), Breach> {
+        self.note(now, event);
+        actions.iter().try_for_each(|action| self.judge(now, action))
+    }
+
+    fn note(&mut self, now: Time, event: &Event) {
+        self.arrived = None;
+        match event {
+            Event::Joined(joined) => self.asking = Some(joined.clone()),
+            Event::Left { member } => self.leave(now, *member),
+            Event::Heartbeat { member } => self.heard(now, *member),
+            Event::Update { member, header } => {
+                self.heard(now, *member);
+                self.arrived = Some((*member, header.clone()));
+            }
+            Event::Malformed { member, .. } => {
+                self.heard(now, *member);
+                self.changed = now;
+                let revoked = |granted: &Granted| granted.member == *member && self.is_open(granted);
+                let revoked: BTreeSet<_> = self.leases.iter().filter(|(_, g)| revoked(g)).map(|(id, _)| *id).collect();
+                let named = |id: &LeaseId| matches!(event, Event::Malformed { lease: Some(lease), .. } if lease != id);
+                self.leases.retain(|id, _| !revoked.contains(id) || named(id));
+            }
+            Event::Stalled { .. } | Event::Tick | Event::Stepped { .. } | Event::Evaluated { .. } | Event::Stop => {}
+        }
+    }
+
+    fn heard(&mut self, now: Time, member: MemberId) {
+        if let Some(present) = self.members.get_mut(&member) {
+            present.heard = now;
+        }
+    }
+
+    fn leave(&mut self, now: Time, member: MemberId) {
+        self.members.remove(&member);
+        self.changed = now;
+    }
+
+    fn judge(&mut self, now: Time, action: &Action) -> Result<(), Breach> {
+        match action {
+            Action::Admit { member } => self.admitted(now, *member),
+            Action::Dismiss { member, why } => self.dismissed(now, *member, why),
+            Action::Open { round } => self.opened(now, *round),
+            Action::Assign { member, lease } => self.assigned(*member, lease),
+            Action::Accept { member, lease, units } => self.accepted(now, *member, *lease, units),
+            Action::Close { round, units } => self.closed(*round, units, now),
+            Action::Finish(outcome) => self.finished(now, outcome),
+            Action::Reject { .. } | Action::Evaluate { .. } => Ok(()),
+        }
+    }
+
+    fn admitted(&mut self, now: Time, member: MemberId) -> Result<(), Breach> {
+        let Some(Joined { worker, partner, .. }) = self.asking.take() else {
+            return Err(Breach::IdentityAdmittedTwice(member));
+        };
+        if self.members.values().any(|present| present.worker == worker) {
+            return Err(Breach::IdentityAdmittedTwice(member));
+        }
+        self.members.insert(member, Present { worker, partner, heard: now });
+        self.changed = now;
+        Ok(())
+    }
+
+    fn dismissed(&mut self, now: Time, member: MemberId, why: &Rejection) -> Result<(), Breach> {
+        let silent = self.members.get(&member).is_none_or(|present| present.heard.after(self.config.silence) <= now);
+        if *why == Rejection::Silent && !silent {
+            return Err(Breach::DismissedThoughHeard(member));
+        }
+        self.leave(now, member);
+        Ok(())
+    }
+
+    fn opened(&mut self, now: Time, round: Round) -> Result<(), Breach> {
+        let workers = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let enough = self.partners() >= self.config.quorum.min_partners
+            && workers > 0
+            && (round.0 > 0 || workers >= self.config.min_members);
+        if self.open.is_some() || round != self.next_round || round.0 >= self.config.rounds || !enough || self.over {
+            return Err(Breach::OpenedWrongly(round));
+        }
+        self.open = Some(round);
+        self.next_round = round.next();
+        self.leases.clear();
+        self.counted.clear();
+        self.opened = now;
+        self.changed = now;
+        Ok(())
+    }
+
+    fn assigned(&mut self, member: MemberId, lease: &Lease) -> Result<(), Breach> {
+        let Lease { id, round, units } = lease;
+        let partner = self.members.get(&member).map(|present| present.partner.clone());
+        let fresh = self.highest_lease.is_none_or(|highest| highest < *id);
+        let of_counted = units.iter().any(|unit| self.counted.contains_key(unit));
+        let outside = units.iter().any(|unit| unit.0 >= self.config.units);
+        let fits = self.open == Some(*round) && fresh && !units.is_empty() && !of_counted && !outside;
+        let Some(partner) = partner.filter(|_| fits) else { return Err(Breach::LeasedWrongly(*id)) };
+        self.highest_lease = Some(*id);
+        self.leases.insert(*id, Granted { member, partner: partner.clone(), units: units.clone() });
+        match self.held_by(&partner) > self.config.quorum.max_partner_units as usize {
+            true => Err(Breach::PartnerOverfull(*id)),
+            false => Ok(()),
+        }
+    }
+
+    fn held_by(&self, partner: &PartnerName) -> usize {
+        let counted = |id: &LeaseId| self.counted.values().any(|counted| counted == id);
+        let of_partner = self.leases.iter().filter(|(_, granted)| granted.partner == *partner);
+        let held = of_partner.filter(|(id, granted)| self.is_open(granted) || counted(id));
+        held.flat_map(|(_, granted)| &granted.units).collect::<BTreeSet<_>>().len()
+    }
+
+    fn accepted(&mut self, now: Time, member: MemberId, lease: LeaseId, units: &Units) -> Result<(), Breach> {
+        let wrong = |why| Err(Breach::CountedWrongly { lease, why });
+        let Some((from, header)) = self.arrived.take() else { return wrong("no update arrived") };
+        if (from, header.lease, &header.units) != (member, lease, units) {
+            return wrong("it is not the update that arrived");
+        }
+        if Some(header.round) != self.open {
+            return wrong("its round is not open");
+        }
+        if !self.members.contains_key(&member) {
+            return wrong("its sender is not a member");
+        }
+        let Some(granted) = self.leases.get(&lease) else { return wrong("there is no such lease") };
+        if granted.member != member {
+            return wrong("the lease is another member's");
+        }
+        if granted.units != *units {
+            return wrong("its units are not those of the lease");
+        }
+        if units.iter().any(|unit| self.counted.contains_key(unit)) {
+            return wrong("some of its units were counted already");
+        }
+        self.counted.extend(units.iter().map(|unit| (*unit, lease)));
+        self.changed = now;
+        Ok(())
+    }
+
+    fn closed(&mut self, round: Round, units: &Units, now: Time) -> Result<(), Breach> {
+        let counted: Units = self.counted.keys().copied().collect();
+        if self.open != Some(round) || counted != *units {
+            return Err(Breach::ClosedWithOtherUnits(round));
+        }
+        let found = u32::try_from(units.len()).unwrap_or(u32::MAX);
+        let waited = self.opened.after(self.config.quorum.round_deadline) <= now;
+        let enough = match self.config.quorum.on_missing {
+            OnMissing::Skip if waited => found >= self.config.quorum.min_units,
+            OnMissing::Skip | OnMissing::Wait | OnMissing::ReLease => found == self.config.units,
+        };
+        if !enough || self.partners() < self.config.quorum.min_partners || self.members.is_empty() {
+            return Err(Breach::ClosedTooEarly(round));
+        }
+        self.open = None;
+        Ok(())
+    }
+
+    fn finished(&mut self, now: Time, outcome: &Outcome) -> Result<(), Breach> {
+        self.over = true;
+        match outcome {
+            Outcome::Completed if self.next_round.0 == self.config.rounds && self.open.is_none() => Ok(()),
+            Outcome::Completed => Err(Breach::FailedWithoutReason(self.next_round)),
+            Outcome::Stopped { .. } => Ok(()),
+            Outcome::Failed { round, why } => {
+                let too_few = (self.counted.len() as u64) < u64::from(self.config.quorum.min_units);
+                let waited = self.opened.after(self.config.quorum.round_deadline) <= now;
+                let skips = self.config.quorum.on_missing == OnMissing::Skip;
+                match too_few && waited && skips && !why.is_empty() && self.open == Some(*round) {
+                    true => Ok(()),
+                    false => Err(Breach::FailedWithoutReason(*round)),
+                }
+            }
+        }
+    }
+
+    /// What time alone can break.
+    pub(super) fn check_time(&self, now: Time) -> Result<(), Breach> {
+        if self.over {
+            return Ok(());
+        }
+        let overdue = |present: &&Present| present.heard.after(self.config.silence).after(SLACK) < now;
+        if let Some((member, _)) = self.members.iter().find(|(_, present)| overdue(present)) {
+            return Err(Breach::SilentMemberKept(*member));
+        }
+        let releases = self.config.quorum.on_missing == OnMissing::ReLease
+            && self.config.quorum.max_partner_units >= self.config.units
+            && self.partners() >= self.config.quorum.min_partners;
+        let settled = self.changed.after(self.config.quorum.round_deadline).after(SLACK) < now;
+        if self.open.is_none() || !releases || !settled || self.members.len() < 2 {
+            return Ok(());
+        }
+        let lonely = |unit: &Unit| {
+            let open = self.leases.values().filter(|granted| self.is_open(granted) && granted.units.contains(unit));
+            !self.counted.contains_key(unit) && open.map(|granted| granted.member).collect::<BTreeSet<_>>().len() < 2
+        };
+        (0..self.config.units).map(Unit).find(lonely).map_or(Ok(()), |unit| Err(Breach::StragglerKept(unit)))
+    }
+}

@@ -1,0 +1,68 @@
+//! Two thousand worlds in which things go wrong, and the bugs that they must find.
+
+use syngrad_engine::run::Outcome;
+use syngrad_engine::simulation::{Bug, Totals, Trace, Violation, simulate, simulate_undisturbed};
+
+const SEEDS: u64 = 2_000;
+
+fn story(violation: &Violation) -> String {
+    format!("{violation}; replay it with: cargo xtask sim --seed {} --trace", violation.seed)
+}
+
+#[test]
+fn the_same_bits_come_out_whatever_goes_wrong() {
+    let mut totals = Totals::default();
+    let (mut completed, mut failed) = (0, 0);
+    for seed in 0..SEEDS {
+        let summary = simulate(seed, None, Trace::Off).unwrap_or_else(|violation| panic!("{}", story(&violation)));
+        totals.add(&summary.totals);
+        match summary.outcome {
+            Outcome::Completed => completed += 1,
+            Outcome::Failed { .. } => failed += 1,
+            Outcome::Stopped { .. } => {}
+        }
+    }
+    println!("{completed} completed, {failed} failed for want of units: {totals:?}");
+    assert!(completed > SEEDS * 3 / 4, "most runs come to their end: {completed}");
+    for (what, count) in [
+        ("cuts", totals.cuts),
+        ("kills", totals.kills),
+        ("stalls", totals.stalls),
+        ("forgeries", totals.forgeries),
+        ("duplicates", totals.duplicates),
+        ("late updates", totals.late),
+        ("rejected updates", totals.rejected),
+        ("units leased again", totals.units_released),
+    ] {
+        assert!(count > SEEDS / 3, "too little goes wrong to prove anything: {count} {what}");
+    }
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    for bug in Bug::ALL {
+        let found = (0..SEEDS).find_map(|seed| simulate(seed, Some(bug), Trace::Off).err());
+        match found {
+            Some(violation) => println!("{bug:?}: {violation}"),
+            None => panic!("{SEEDS} worlds do not find {bug:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_a_world() {
+    for seed in [1, 17, 1_999] {
+        let trace = |seed| simulate(seed, None, Trace::On).map(|summary| summary.trace);
+        assert_eq!(trace(seed), trace(seed), "the same seed tells the same story");
+        assert_ne!(trace(seed), trace(seed + 1), "another seed tells another");
+    }
+}
+
+#[test]
+fn without_faults_nothing_is_leased_again() {
+    for seed in 0..200 {
+        let summary =
+            simulate_undisturbed(seed, Trace::Off).unwrap_or_else(|violation| panic!("{}", story(&violation)));
+        assert_eq!((summary.totals.cuts, summary.totals.kills), (0, 0));
+    }
+}
