@@ -31,7 +31,9 @@ pub const RECOVERY: i16 = 4;
 /// How far below the limit the estimate of the next round's largest entry is kept, as a factor.
 ///
 /// At 32 and 16 bits eight: three bits of 28 or 12 (of 8 units) buy freedom from saturation. At 8 bits a unit of a
-/// round of 8 has 15 steps either way, and each bit of head-room doubles the noise of its rounding.
+/// round of 8 has 15 steps either way, and each bit of head-room doubles the noise of its rounding, while less of it
+/// clips. MNIST MLP, 8 units of 32, Adam, 3 epochs, mean test accuracy of 3 seeds: f32 0.9620; a head-room of 4 0.9541,
+/// of 2 0.9594, of 1 0.9566, of 1/2 0.9560.
 #[must_use]
 pub fn headroom(bits: UpdateBits) -> f64 {
     match bits {
@@ -92,3 +94,6 @@ fn floor_log2(value: f64) -> i16 {
     debug_assert!(value.is_normal() && value > 0.0, "{value} has no logarithm here");
     ((value.to_bits() >> 52) as i16) - 1023
 }
+
+#[cfg(test)]
+mod tests;
