@@ -149,7 +149,8 @@ fn errors(units: u32, within: f64) -> (f64, f64) {
     let large: Vec<usize> = (0..len).filter(|&index| wide[index].abs() >= top / within).collect();
     assert!(large.len() > 50, "{} entries are too few to judge by", large.len());
     let rms = |of: &dyn Fn(usize) -> f32| {
-        let squares = large.iter().map(|&index| ((f64::from(of(index)) - wide[index]) / wide[index]).powi(2));
+        let relative = |index: usize| (f64::from(of(index)) - wide[index]) / wide[index];
+        let squares = large.iter().map(|&index| relative(index) * relative(index));
         (squares.sum::<f64>() / large.len() as f64).sqrt()
     };
     (rms(&|index| exact[index]), rms(&|index| column(index).sum::<f32>() / units as f32))
