@@ -36,7 +36,8 @@ fn the_next_scale_leaves_the_head_room_of_its_width() {
         // 64 Mi quanta of 2^-20 in the sum of 16 units: about 16 in one of them.
         let exponent = next_exponent(measured(64 << 20, 20), bits, limit_at(bits));
         let ratio = f64::from(limit_at(bits)) / (16.0 * power_of_two(exponent));
-        assert!(ratio >= headroom(bits) && ratio < 2.0 * headroom(bits), "{bits:?}: {ratio}");
+        let headroom = headroom(bits, limit_at(bits));
+        assert!(ratio >= headroom && ratio < 2.0 * headroom, "{bits:?}: {ratio}");
     }
 }
 
