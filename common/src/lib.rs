@@ -1,1 +1,19 @@
-//! placeholder
+//! What both sides of the wire share. What only one side needs lives with that side.
+//!
+//! * [`wire`]: protocol messages as values of the domain; the only conversion there is
+//! * [`codec`]: params and updates as frames
+//! * [`transport`], [`limits`]: how a connection is made, and what bounds it
+//! * [`error`], [`status`]: stable codes, and how they travel
+//! * [`config`]: run specs as text
+//! * [`telemetry`][]: logs
+
+pub mod codec;
+pub mod config;
+pub mod error;
+pub mod limits;
+pub mod status;
+pub mod telemetry;
+pub mod transport;
+pub mod wire;
+
+pub use error::{Code, Failure};

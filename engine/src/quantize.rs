@@ -5,6 +5,10 @@
 //! q = round(x · 2^s), clamped to the grid's limit. At 32 bits rounding is to nearest, ties to even. Below that it is
 //! stochastic (up with the probability of the fraction), so that what the grid is too coarse for survives in the mean:
 //! IntSGD, Mishchenko et al. 2022, arXiv 2102.08374. The coin is a function of (seed, round, unit, index) alone.
+//!
+//! At 32 bits the mean of up to 8 units is at least as accurate as an f32 sum for the larger entries of a tensor. Each
+//! doubling of the units takes a bit from every one of them: the relative error of the largest entries is about
+//! 7 · 10^-9 times the number of units, because the sum of all of them must fit the width.
 
 mod grid;
 mod kernel;

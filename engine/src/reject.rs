@@ -6,7 +6,6 @@ use crate::id::{LeaseId, PartnerName, Round, Unit};
 
 /// Why something a worker did was refused. `Display` says it in words a person acts on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Rejection {
     /// Another live member has this worker's identity.
     IdentityInUse,

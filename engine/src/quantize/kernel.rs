@@ -134,3 +134,6 @@ fn uniform(key: u64, index: u32) -> f32 {
     hash ^= hash >> 15;
     ((hash >> 8) as i32) as f32 * (1.0 / 16_777_216.0)
 }
+
+#[cfg(test)]
+mod tests;

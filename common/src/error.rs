@@ -1,0 +1,250 @@
+//! Stable error codes: the same on the command line, in `google.rpc.ErrorInfo` and in `syngrad explain`.
+//!
+//! A code's title and its next step are those of its page under `docs/errors/`, so that there is one text only.
+
+mod origin;
+
+use std::fmt;
+
+/// What kind of end an error makes of a command; its number is the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// The operation failed.
+    Failed = 1,
+    /// The command was not understood.
+    Usage = 2,
+    /// The other side could not be reached.
+    Unreachable = 3,
+    /// It is not allowed.
+    NotAllowed = 4,
+    /// It took too long.
+    TimedOut = 5,
+    /// It conflicts with something that is there, or is not there.
+    Conflict = 6,
+    /// A defect of this program.
+    Bug = 70,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $exit:ident;)*) => {
+        /// A stable error code. Its number is never given to anything else.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code as text, such as `E0101`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// What kind of end it makes of a command.
+            #[must_use]
+            pub fn exit(self) -> Exit {
+                match self {
+                    $(Self::$name => Exit::$exit,)*
+                }
+            }
+
+            /// Its page: what happened, why, and what to do, in Markdown.
+            #[must_use]
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!("../../docs/errors/", $text, ".md")),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The coordinator cannot be reached.
+    Unreachable = "E0101", Unreachable;
+    /// An unprotected connection would leave this machine.
+    InsecureAddress = "E0102", NotAllowed;
+    /// The two sides speak no common protocol.
+    ProtocolVersion = "E0103", Conflict;
+    /// A session did not begin with a proper Hello.
+    BadHandshake = "E0104", Failed;
+    /// Another live worker has the same identity.
+    IdentityInUse = "E0105", Conflict;
+    /// No Hello, or no answer to it, in time.
+    HandshakeTimeout = "E0106", TimedOut;
+    /// Nothing was heard from the other side for too long.
+    Silent = "E0107", TimedOut;
+    /// The other side does not take what is sent to it.
+    Stalled = "E0108", TimedOut;
+    /// The coordinator is stopping.
+    ShuttingDown = "E0109", Unreachable;
+    /// The coordinator has as many sessions as it takes.
+    TooManySessions = "E0110", Failed;
+    /// The address cannot be listened on.
+    CannotListen = "E0111", Conflict;
+    /// A message has a field that is not what it must be.
+    BadMessage = "E0112", Failed;
+    /// A message that is not allowed at this point.
+    UnexpectedMessage = "E0113", Failed;
+    /// The session's token does not allow this.
+    NotAuthorized = "E0114", NotAllowed;
+    /// An address cannot be read.
+    BadAddress = "E0115", Usage;
+    /// The connection ended in the middle.
+    ConnectionLost = "E0116", Unreachable;
+
+    /// A run spec is not well-formed.
+    SpecSyntax = "E0201", Usage;
+    /// A run spec has a key that does not exist.
+    SpecUnknownKey = "E0202", Usage;
+    /// A value of a run spec is out of its range.
+    SpecValue = "E0203", Usage;
+    /// A run spec does not fit its data.
+    SpecData = "E0204", Usage;
+    /// Another run is active.
+    RunActive = "E0205", Conflict;
+    /// There is no such run.
+    RunNotFound = "E0206", Conflict;
+    /// The run is over.
+    RunOver = "E0207", Conflict;
+    /// The run could not be brought to its end.
+    RunFailed = "E0208", Failed;
+    /// The run ended below its target.
+    TargetMissed = "E0209", Failed;
+    /// The two sides read the run spec differently.
+    SpecDiffers = "E0210", Conflict;
+    /// The two sides build different models from the same spec.
+    LayoutDiffers = "E0211", Conflict;
+    /// This machine's arithmetic gives other bits than the coordinator's.
+    NumericsDiffer = "E0212", NotAllowed;
+    /// The worker cannot take part in the run.
+    Unfit = "E0213", Failed;
+
+    /// The worker is not a member of the run.
+    NotAMember = "E0301", Conflict;
+    /// The update is for a committed round.
+    StaleRound = "E0302", Conflict;
+    /// The update is for a round that is not open yet.
+    FutureRound = "E0303", Conflict;
+    /// The update's round is being committed.
+    RoundClosed = "E0304", Conflict;
+    /// The update's lease was not given to this worker.
+    NotLeased = "E0305", Conflict;
+    /// The update's units are not those of its lease.
+    UnitsDiffer = "E0306", Conflict;
+    /// The update's units were counted already.
+    AlreadyCounted = "E0307", Conflict;
+    /// The partner holds as much of the round as it may.
+    PartnerFull = "E0308", Conflict;
+    /// A payload is not what was announced.
+    BadPayload = "E0309", Failed;
+    /// A frame or payload is larger than it may be.
+    PayloadTooLarge = "E0310", Failed;
+    /// A payload was announced and did not come in time.
+    PayloadTimeout = "E0311", TimedOut;
+    /// A unit's result is not a finite number.
+    NotFinite = "E0312", Failed;
+
+    /// The dataset's files are not there.
+    DataMissing = "E0401", Failed;
+    /// A dataset's file is not what it must be.
+    DataCorrupt = "E0402", Failed;
+    /// The dataset could not be fetched.
+    DataFetch = "E0403", Unreachable;
+    /// No such shard is leased to this worker.
+    ShardNotLeased = "E0404", Conflict;
+    /// A shard arrived damaged.
+    ShardCorrupt = "E0405", Failed;
+    /// A picture cannot be read.
+    PictureUnreadable = "E0406", Usage;
+
+    /// There is no such model or model version.
+    ModelNotFound = "E0501", Conflict;
+    /// No model is being served yet.
+    ModelNotReady = "E0502", Unreachable;
+    /// A prediction's input is not what the model takes.
+    BadInput = "E0503", Usage;
+    /// A prediction's batch is over the limit.
+    BatchTooLarge = "E0504", Usage;
+    /// More predictions are waiting than the coordinator takes.
+    Busy = "E0505", Failed;
+    /// The caller's deadline passed.
+    DeadlineExceeded = "E0506", TimedOut;
+
+    /// A defect of this program.
+    Internal = "E0900", Bug;
+    /// A command line that cannot be read.
+    Usage = "E0901", Usage;
+    /// The device was not built in, or cannot be used.
+    DeviceUnavailable = "E0902", Usage;
+    /// A file or stream of this machine cannot be read or written.
+    LocalFile = "E0903", Failed;
+    /// A child process ended or misbehaved.
+    ProcessFailed = "E0904", Failed;
+    /// A code of a newer release.
+    Unlisted = "E0999", Failed;
+}
+
+impl Code {
+    /// The code that `text` names, in either case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str().eq_ignore_ascii_case(text))
+    }
+
+    /// What happened, in a few words: the first line of its page.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        let heading = self.page().lines().next().unwrap_or_default();
+        heading.split_once(": ").map_or(heading, |(_, title)| title)
+    }
+
+    /// What to do about it: the last section of its page.
+    #[must_use]
+    pub fn next_step(self) -> &'static str {
+        self.page().split_once(NEXT_STEP).map_or("", |(_, section)| section.trim())
+    }
+}
+
+/// The heading of the section of a page that says what to do.
+const NEXT_STEP: &str = "\n## What to do\n";
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error at the edge of the program: a code, and what happened this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The code.
+    pub code: Code,
+    /// What happened, where, in words.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with `code`.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! Which code an error of the domain has: one mapping, at the border.
+
+use syngrad_engine::Rejection;
+use syngrad_engine::plan::PlanError;
+use syngrad_engine::spec::SpecError;
+
+use super::{Code, Failure};
+use crate::codec::CodecError;
+use crate::wire::WireError;
+
+impl From<&Rejection> for Code {
+    fn from(rejection: &Rejection) -> Self {
+        match rejection {
+            Rejection::IdentityInUse => Self::IdentityInUse,
+            Rejection::NotAMember => Self::NotAMember,
+            Rejection::StaleRound { .. } => Self::StaleRound,
+            Rejection::FutureRound { .. } => Self::FutureRound,
+            Rejection::RoundClosed { .. } => Self::RoundClosed,
+            Rejection::NotLeased { .. } => Self::NotLeased,
+            Rejection::UnitsDiffer { .. } => Self::UnitsDiffer,
+            Rejection::AlreadyCounted { .. } => Self::AlreadyCounted,
+            Rejection::RunOver => Self::RunOver,
+            Rejection::Silent => Self::Silent,
+            Rejection::Stalled => Self::Stalled,
+            Rejection::PartnerFull { .. } => Self::PartnerFull,
+            Rejection::BadPayload { .. } => Self::BadPayload,
+        }
+    }
+}
+
+impl From<&CodecError> for Code {
+    fn from(error: &CodecError) -> Self {
+        match error {
+            CodecError::Oversize { .. } | CodecError::FrameTooLarge { .. } => Self::PayloadTooLarge,
+            CodecError::WrongSize { .. }
+            | CodecError::EmptyFrame { .. }
+            | CodecError::Overrun { .. }
+            | CodecError::Underrun { .. }
+            | CodecError::WrongDigest { .. } => Self::BadPayload,
+        }
+    }
+}
+
+impl From<&Rejection> for Failure {
+    fn from(rejection: &Rejection) -> Self {
+        Self::new(rejection.into(), rejection.to_string())
+    }
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        Self::new((&error).into(), error.to_string())
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::new(Code::BadMessage, error.to_string())
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Self::new(Code::SpecValue, error.to_string())
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::new(Code::SpecData, error.to_string())
+    }
+}

@@ -1,0 +1,123 @@
+//! Failures as gRPC statuses: the only place that builds one, and the one that reads it back.
+
+use std::collections::HashMap;
+
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::error::{Code, Failure};
+
+/// The domain of our reasons in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "syngrad";
+
+/// The status that tells a caller of `failure`, its code in the details.
+#[must_use]
+pub fn of(failure: &Failure) -> Status {
+    let details = ErrorDetails::with_error_info(failure.code.as_str(), DOMAIN, HashMap::<String, String>::new());
+    Status::with_error_details(grpc(failure.code), failure.message.clone(), details)
+}
+
+/// The failure that `status` tells of, whoever made it.
+#[must_use]
+pub fn read(status: &Status) -> Failure {
+    let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
+    let code = info.and_then(|info| Code::parse(&info.reason)).unwrap_or_else(|| code_of(status.code()));
+    let message = match status.message() {
+        "" => format!("the other side answered {:?}", status.code()),
+        message => message.to_owned(),
+    };
+    Failure::new(code, message)
+}
+
+/// What a status of another program, or of a library below us, means here.
+fn code_of(code: tonic::Code) -> Code {
+    match code {
+        tonic::Code::Unavailable => Code::Unreachable,
+        tonic::Code::DeadlineExceeded => Code::DeadlineExceeded,
+        tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => Code::NotAuthorized,
+        tonic::Code::ResourceExhausted => Code::Busy,
+        tonic::Code::InvalidArgument | tonic::Code::OutOfRange => Code::BadInput,
+        tonic::Code::NotFound => Code::ModelNotFound,
+        tonic::Code::Unimplemented => Code::ProtocolVersion,
+        tonic::Code::Cancelled | tonic::Code::Aborted | tonic::Code::Unknown => Code::ConnectionLost,
+        tonic::Code::Ok
+        | tonic::Code::AlreadyExists
+        | tonic::Code::FailedPrecondition
+        | tonic::Code::Internal
+        | tonic::Code::DataLoss => Code::Internal,
+    }
+}
+
+fn grpc(code: Code) -> tonic::Code {
+    match code {
+        Code::Unreachable | Code::ShuttingDown | Code::ConnectionLost | Code::ModelNotReady | Code::DataFetch => {
+            tonic::Code::Unavailable
+        }
+        Code::InsecureAddress | Code::NotAuthorized | Code::NumericsDiffer => tonic::Code::PermissionDenied,
+        Code::HandshakeTimeout | Code::Silent | Code::Stalled | Code::PayloadTimeout | Code::DeadlineExceeded => {
+            tonic::Code::DeadlineExceeded
+        }
+        Code::TooManySessions | Code::PayloadTooLarge | Code::BatchTooLarge | Code::Busy => {
+            tonic::Code::ResourceExhausted
+        }
+        Code::BadHandshake
+        | Code::BadMessage
+        | Code::BadAddress
+        | Code::SpecSyntax
+        | Code::SpecUnknownKey
+        | Code::SpecValue
+        | Code::SpecData
+        | Code::BadPayload
+        | Code::NotFinite
+        | Code::PictureUnreadable
+        | Code::BadInput
+        | Code::Usage
+        | Code::DeviceUnavailable => tonic::Code::InvalidArgument,
+        Code::RunNotFound | Code::ShardNotLeased | Code::ModelNotFound | Code::DataMissing => tonic::Code::NotFound,
+        Code::IdentityInUse | Code::RunActive | Code::CannotListen => tonic::Code::AlreadyExists,
+        Code::ProtocolVersion
+        | Code::UnexpectedMessage
+        | Code::RunOver
+        | Code::SpecDiffers
+        | Code::LayoutDiffers
+        | Code::Unfit
+        | Code::NotAMember
+        | Code::StaleRound
+        | Code::FutureRound
+        | Code::RoundClosed
+        | Code::NotLeased
+        | Code::UnitsDiffer
+        | Code::AlreadyCounted
+        | Code::PartnerFull => tonic::Code::FailedPrecondition,
+        Code::RunFailed | Code::TargetMissed => tonic::Code::Aborted,
+        Code::DataCorrupt | Code::ShardCorrupt => tonic::Code::DataLoss,
+        Code::Internal | Code::LocalFile | Code::ProcessFailed | Code::Unlisted => tonic::Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_survives_the_wire() {
+        for &code in Code::ALL {
+            let failure = Failure::new(code, format!("what happened for {code}"));
+            assert_eq!(read(&of(&failure)), failure);
+        }
+    }
+
+    #[test]
+    fn foreign_statuses_have_a_code_too() {
+        let status = Status::new(tonic::Code::Unavailable, "");
+        assert_eq!(read(&status).code, Code::Unreachable);
+        assert!(read(&status).message.contains("Unavailable"));
+    }
+
+    #[test]
+    fn a_reason_of_another_domain_is_not_ours() {
+        let details = ErrorDetails::with_error_info("E0205", "elsewhere", HashMap::<String, String>::new());
+        let status = Status::with_error_details(tonic::Code::NotFound, "no", details);
+        assert_eq!(read(&status).code, Code::ModelNotFound);
+    }
+}

@@ -1,0 +1,35 @@
+//! Protocol messages as values of the domain.
+//!
+//! This is the only place where generated types and the engine's words meet. Decoding checks every field; what comes
+//! out of it needs no further look at lengths, ranges or absent parts. Encoding cannot fail.
+
+mod field;
+mod shard;
+mod to_coordinator;
+mod to_worker;
+mod token;
+
+use thiserror::Error;
+
+pub use field::{digest, run_id};
+pub use shard::{FetchShard, shard_frame, shard_payload};
+pub use to_coordinator::{Declined, Hello, Ready, ToCoordinator, Update};
+pub use to_worker::{
+    Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, RunOpened, ToWorker, Verdict, Welcome,
+};
+pub use token::ResumeToken;
+
+/// A field of a message that is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("field {field} is {found}; expected {expected}")]
+pub struct WireError {
+    /// The field, with its message.
+    pub field: &'static str,
+    /// What it must be.
+    pub expected: String,
+    /// What it is.
+    pub found: String,
+}
+
+#[cfg(test)]
+mod tests;

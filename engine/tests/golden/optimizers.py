@@ -1,0 +1,47 @@
+"""Makes optimizers.txt: what PyTorch's optimisers do to 37 params in 20 steps.
+
+    python -m venv /tmp/golden && /tmp/golden/bin/pip install torch
+    /tmp/golden/bin/python optimizers.py > optimizers.txt
+
+Lines: `init`, `gradient STEP` and `params CASE STEP`, each followed by 37 numbers; floats are written so that they
+read back exactly. Gradients span six orders of magnitude, change sign, and are zero now and then.
+"""
+
+import torch
+
+PARAMS, STEPS, SHOWN = 37, 20, (1, 2, 5, 20)
+
+CASES = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
+    "sgd-momentum": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "sgd-nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, foreach=False),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1, foreach=False),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, foreach=False),
+    "rmsprop-momentum": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9, foreach=False),
+}
+
+
+def row(name: str, values: torch.Tensor) -> None:
+    print(name, *(f"{value:.9g}" for value in values.tolist()))
+
+
+def main() -> None:
+    torch.manual_seed(20)
+    init = torch.randn(PARAMS)
+    scales = 10.0 ** torch.linspace(-5, 1, PARAMS)
+    gradients = [torch.randn(PARAMS) * scales * (torch.rand(PARAMS) > 0.1) for _ in range(STEPS)]
+    row("init", init)
+    for step, gradient in enumerate(gradients, 1):
+        row(f"gradient {step}", gradient)
+    for name, make in CASES.items():
+        params = torch.nn.Parameter(init.clone())
+        optimizer = make([params])
+        for step, gradient in enumerate(gradients, 1):
+            params.grad = gradient.clone()
+            optimizer.step()
+            if step in SHOWN:
+                row(f"params {name} {step}", params.detach())
+
+
+main()
