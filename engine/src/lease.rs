@@ -256,3 +256,6 @@ impl PartialEq for Entrant<'_> {
 }
 
 impl Eq for Entrant<'_> {}
+
+#[cfg(test)]
+mod tests;

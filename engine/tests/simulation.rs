@@ -1,5 +1,7 @@
 //! Two thousand worlds in which things go wrong, and the bugs that they must find.
 
+#![allow(clippy::disallowed_macros, reason = "what was found, and by which seed, is worth reading")]
+
 use syngrad_engine::run::Outcome;
 use syngrad_engine::simulation::{Bug, Totals, Trace, Violation, simulate, simulate_undisturbed};
 

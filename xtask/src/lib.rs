@@ -2,10 +2,12 @@
 //!
 //! * [`tidy`]: the rules that keep the source as ARCHITECTURE.md describes it
 //! * [`licences`]: what the crates we build on allow us to do
+//! * [`sim`]: worlds in which things go wrong, by the thousand
 //! * [`ci`]: the levels that a change passes before it lands
 
 pub mod ci;
 pub mod licences;
+pub mod sim;
 pub mod tidy;
 
 use std::path::{Path, PathBuf};

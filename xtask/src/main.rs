@@ -1,10 +1,12 @@
 //! `cargo xtask`: the chores of the repository.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::ci::{self, Level};
+use xtask::sim;
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -20,6 +22,8 @@ enum Chore {
     Tidy,
     /// Check the licences of the crates we build on
     Licences,
+    /// Live through simulated worlds in which things go wrong
+    Sim(sim::Arguments),
     /// Run the levels that a change passes before it lands
     Ci {
         /// Levels to run, in this order; all if none is named
@@ -31,9 +35,14 @@ fn main() -> ExitCode {
     let levels = match Arguments::parse().chore {
         Chore::Tidy => vec![Level::Tidy],
         Chore::Licences => vec![Level::Licences],
+        Chore::Sim(worlds) => return report(sim::run(&worlds, &mut io::stdout())),
         Chore::Ci { levels } => levels,
     };
-    match ci::run(&levels, &mut io::stdout()) {
+    report(ci::run(&levels, &mut io::stdout()))
+}
+
+fn report(outcome: Result<(), impl Display>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nothing is left to tell anyone if standard error is closed too.

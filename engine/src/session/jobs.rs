@@ -77,7 +77,8 @@ impl Jobs {
             self.0.push(Job { begun_as: task.lease, task, grant: Grant::Standing, work: Work::Computing });
             return None;
         };
-        if job.grant == Grant::Standing && job.task.lease == task.lease {
+        // Numbers of leases grow: this one was delivered twice, or after the one that replaced it.
+        if job.grant == Grant::Standing && task.lease <= job.task.lease {
             return None;
         }
         job.task = task;

@@ -237,12 +237,12 @@ impl World {
             | Event::Tick
             | Event::Stop => {}
         }
-        let mut actions = Vec::new();
-        self.coordinator.run.handle(now, event.clone(), &mut actions);
+        let (mut actions, witnessed) = (Vec::new(), event.clone());
+        self.coordinator.run.handle(now, event, &mut actions);
         for action in &actions {
             self.trace(|| format!("run -> {action:?}"));
         }
-        self.coordinator.referee.witness(now, &event, &actions)?;
+        self.coordinator.referee.witness(now, &witnessed, &actions)?;
         for action in actions {
             self.run_wants(action);
         }

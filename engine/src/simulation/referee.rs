@@ -65,8 +65,10 @@ impl Referee {
 
     /// The newest lease of `member` in the open round.
     pub(super) fn lease_of(&self, member: MemberId) -> Option<(LeaseId, Units)> {
-        let own = self.leases.iter().filter(|(_, granted)| granted.member == member);
-        own.last().map(|(lease, granted)| (*lease, granted.units.clone()))
+        let mut newest_first = self.leases.iter().rev();
+        newest_first
+            .find(|(_, granted)| granted.member == member)
+            .map(|(lease, granted)| (*lease, granted.units.clone()))
     }
 
     /// The oldest lease of somebody else in the open round that nothing speaks against.

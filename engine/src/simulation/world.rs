@@ -1,6 +1,7 @@
 //! Virtual time: everything happens at a moment, in a fixed order.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::Duration;
 
 use super::breach::Breach;
@@ -152,14 +153,18 @@ impl World {
     }
 
     pub(super) fn send_up(&mut self, link: LinkId, message: Up) {
-        for at in self.network.up(&mut self.dice, self.now, link, &message) {
-            self.schedule_at(at, Happening::ArrivesUp { link, message: message.clone() });
+        let arrivals = self.network.up(&mut self.dice, self.now, link, &message);
+        let copies = iter::repeat_n(message, arrivals.len());
+        for (at, message) in arrivals.into_iter().zip(copies) {
+            self.schedule_at(at, Happening::ArrivesUp { link, message });
         }
     }
 
     pub(super) fn send_down(&mut self, link: LinkId, message: Down) {
-        for at in self.network.down(&mut self.dice, self.now, link, &message) {
-            self.schedule_at(at, Happening::ArrivesDown { link, message: message.clone() });
+        let arrivals = self.network.down(&mut self.dice, self.now, link, &message);
+        let copies = iter::repeat_n(message, arrivals.len());
+        for (at, message) in arrivals.into_iter().zip(copies) {
+            self.schedule_at(at, Happening::ArrivesDown { link, message });
         }
     }
 
