@@ -1,5 +1,26 @@
 //! The coordinator: sessions of workers, the driver of a run, evaluation and serving.
+//!
+//! ```text
+//!  workers ──► rpc::training ──► session ──► driver ──► outbox ──► workers
+//!  operator ─► rpc::runs ───────────────────►  │  └──► evaluate ──► driver ──► served model ──► serving ──► clients
+//!                                  engine::{run, state, aggregate}
+//! ```
 
+mod active;
+mod config;
+mod driver;
+mod evaluate;
+mod outbox;
+mod prepare;
+mod roster;
+mod rpc;
+mod serve;
 mod served;
+mod serving;
+mod session;
+mod shards;
+mod status;
 
+pub use config::{Config, Patience};
+pub use serve::serve;
 pub use served::ServedModel;

@@ -111,6 +111,12 @@ impl Plan {
         self.work
     }
 
+    /// Rounds between evaluations.
+    #[must_use]
+    pub fn evaluate_every(&self) -> u32 {
+        self.evaluate_every
+    }
+
     /// Whether the params that come out of `round` are evaluated.
     #[must_use]
     pub fn evaluates(&self, round: Round) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! MNIST's own preparation (LeCun et al. 1998, "Gradient-based learning applied to document recognition"): the digit,
 //! light on dark, is fitted into 20 × 20 with its aspect kept, and put into 28 × 28 with its centre of mass in the
-//! middle. An image that is from MNIST already comes out as it went in, but for a pixel of shift.
+//! middle. An image that is from MNIST already comes out as it went in.
 
 use std::io::Cursor;
 
@@ -139,8 +139,8 @@ fn centre(digit: &GrayImage) -> Vec<u8> {
         let weighted = digit.enumerate_pixels().map(|(x, y, pixel)| f64::from(along(x, y)) * f64::from(pixel.0[0]));
         weighted.sum::<f64>() / mass
     };
-    // A pixel's own middle is half a pixel from its corner, so the image's lies at 13.5 in pixel indices.
-    let middle = (SIDE - 1) as f64 / 2.0;
+    // MNIST has it at pixel 14, not at the corner between 13 and 14: the centres of its images lie within 13.5 to 14.5.
+    let middle = (SIDE / 2) as f64;
     let offset = |centre: f64, len: u32| {
         let room = SIDE - len as usize;
         (middle - centre).round().clamp(0.0, room as f64) as usize

@@ -76,11 +76,10 @@ impl Predictor {
     }
 
     fn answer<T>(&self, rows: &[T], features: impl Fn(&[T]) -> Vec<f32>) -> Result<Vec<f32>, ShapeError> {
-        ShapeError::check("features in the last row", 0, rows.len() % self.inputs()).map_err(|_| ShapeError {
-            what: "features in the last row",
-            expected: self.inputs(),
-            found: rows.len() % self.inputs(),
-        })?;
+        let rest = rows.len() % self.inputs();
+        if rest > 0 {
+            return Err(ShapeError { what: "features in the last row", expected: self.inputs(), found: rest });
+        }
         let mut answer = Vec::with_capacity(rows.len() / self.inputs() * self.classes());
         for batch in rows.chunks(BATCH * self.inputs()) {
             let mut logits = self.network.logits(features(batch));

@@ -125,7 +125,7 @@ pub fn fetch(
         let present = file.locate(dir).and_then(|path| file.read(&path)).is_ok();
         match present {
             true => on_progress(file, Progress::Present),
-            false => Download { agent: &agent, file, dir }.from_any(mirrors, &mut |event| on_progress(file, event))?,
+            false => Download { agent: &agent, file, dir }.ask_all(mirrors, &mut |event| on_progress(file, event))?,
         }
     }
     Ok(())
@@ -163,11 +163,11 @@ impl From<AttemptError> for Stop {
 }
 
 impl Download<'_> {
-    fn from_any(&self, mirrors: &[&str], on: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
+    fn ask_all(&self, mirrors: &[&str], on: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
         let mut causes = Vec::new();
         for mirror in mirrors {
             let url = format!("{mirror}{}.gz", self.file.name());
-            match self.from_mirror(&url, on) {
+            match self.ask_one(&url, on) {
                 Ok(()) => return Ok(()),
                 Err(Stop::Mirror(cause)) => causes.push((url, cause)),
                 Err(Stop::Disk(source)) => return Err(FetchError::Io { path: self.part(), source }),
@@ -177,7 +177,7 @@ impl Download<'_> {
     }
 
     /// Asks the mirror again as long as it brings the file further.
-    fn from_mirror(&self, url: &str, on: &mut dyn FnMut(Progress<'_>)) -> Result<(), Stop> {
+    fn ask_one(&self, url: &str, on: &mut dyn FnMut(Progress<'_>)) -> Result<(), Stop> {
         let mut attempt = 1;
         loop {
             let before = self.received();

@@ -113,7 +113,7 @@ mod tests {
         let labels = file(0x801, &[4], &[1, 2, 3, 4]);
         let cases = [
             (vec![], "truncated: expected 20 bytes, found 0"),
-            (labels.clone(), "an IDX file of labels; expected an IDX file of images"),
+            (labels, "an IDX file of labels; expected an IDX file of images"),
             (b"<!DOCTYPE html>".to_vec(), "no IDX file of bytes (it begins with 0x3c21444f)"),
             (file(0x803, &[1, 2], &[]), "truncated: expected 20 bytes, found 12"),
             (file(0x803, &[1, 2, 3], &[0; 6]), "axes are [1, 2, 3]; expected [1, 2, 2]"),

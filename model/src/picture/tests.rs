@@ -1,7 +1,7 @@
 use image::{ImageFormat, Rgba, RgbaImage};
 
 use super::*;
-use crate::dataset::mnist::{self, MnistFile};
+use crate::dataset::mnist::MnistFile;
 use crate::dataset::tests::mnist_dir;
 
 fn file(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn colours_sizes_and_formats_do_not_matter() {
         ("faint", file(&seven(280, 280, BLACK, GREY), ImageFormat::Png)),
         ("black on transparent", file(&seven(280, 280, CLEAR, BLACK), ImageFormat::Png)),
         ("white on transparent", file(&seven(280, 280, CLEAR, WHITE), ImageFormat::Png)),
-        ("small", file(&seven(70, 70, WHITE, BLACK), ImageFormat::Bmp)),
+        ("small", file(&seven(140, 140, WHITE, BLACK), ImageFormat::Bmp)),
         ("large and wide", file(&seven(1500, 900, WHITE, BLACK), ImageFormat::Png)),
         ("lossy", file(&DynamicImage::from(seven(280, 280, WHITE, BLACK).to_rgb8()), ImageFormat::Jpeg)),
     ];
@@ -67,33 +67,23 @@ fn a_digit_fills_the_box_and_lies_in_the_middle() {
         x += (index % SIDE) as f64 * f64::from(value) / mass;
         y += (index / SIDE) as f64 * f64::from(value) / mass;
     }
-    assert!((x - 13.5).abs() <= 0.5 && (y - 13.5).abs() <= 0.5, "{x}, {y}\n{}", draw(&found));
+    assert!((x - 14.0).abs() <= 0.5 && (y - 14.0).abs() <= 0.5, "{x}, {y}\n{}", draw(&found));
     assert_eq!(found.iter().max(), Some(&255));
 }
 
-/// MNIST's images are prepared already: they come out as they went in, moved by a pixel at most.
+/// MNIST's images are prepared already, but that some have no pixel at 255. One whose centre of mass lies halfway
+/// between two pixels may move by one.
 #[test]
-fn images_of_mnist_come_out_as_they_are() {
-    let pixels =
-        MnistFile::TestImages.read(&MnistFile::TestImages.locate(&mnist_dir()).expect("MNIST")).expect("MNIST");
-    let mut same = 0;
-    for image in pixels.chunks(SIDE * SIDE).take(500) {
+fn images_of_mnist_come_out_as_they_went_in() {
+    let path = MnistFile::TestImages.locate(&mnist_dir()).expect("the checkout has MNIST");
+    let pixels = MnistFile::TestImages.read(&path).expect("the checkout has MNIST");
+    let same = |image: &&[u8]| {
         let picture = GrayImage::from_raw(SIDE as u32, SIDE as u32, image.to_vec()).expect("28 × 28");
         let found = normalise(&file(&picture.into(), ImageFormat::Png)).expect("a digit");
-        let moved = |dx: usize, dy: usize| {
-            (0..SIDE * SIDE).all(|index| {
-                let (x, y) = (index % SIDE + dx, index / SIDE + dy);
-                let source = |x: usize, y: usize| match (1..=SIDE).contains(&x) && (1..=SIDE).contains(&y) {
-                    true => image[(y - 1) * SIDE + x - 1],
-                    false => 0,
-                };
-                found[index] == source(x, y)
-            })
-        };
-        same += u32::from((0..9).any(|step| moved(step % 3, step / 3)));
-    }
-    assert!(same >= 490, "{same} of 500 are unchanged");
-    assert_eq!(mnist::TEST, 10_000);
+        found.iter().zip(image.iter()).all(|(a, b)| a.abs_diff(*b) <= 4)
+    };
+    let count = pixels.chunks(SIDE * SIDE).take(500).filter(same).count();
+    assert!(count >= 495, "{count} of 500 are unchanged");
 }
 
 #[test]

@@ -1,0 +1,213 @@
+//! The current run: the engine's decisions beside the tensors they are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use syngrad_engine::aggregate::{Aggregate, Tally};
+use syngrad_engine::run::{Counters, Outcome, Run, Waiting};
+use syngrad_engine::state::TrainingState;
+use syngrad_engine::{Digest, MemberId, Plan, Round, RunId, RunSpec, Time, Unit, Units};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::evaluate::Evaluations;
+use crate::outbox::Broadcast;
+use crate::roster::SessionId;
+use crate::shards::Shards;
+use crate::status::{self, Identity, Journal, Phase, RunStatus};
+
+/// A member of the run, and what it has been given.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) session: SessionId,
+    /// Units that were ever leased to it: their shards are what it may fetch.
+    pub(crate) leased: BTreeSet<Unit>,
+    /// The round whose params were sent to it last.
+    pub(crate) has_params_of: Option<Round>,
+}
+
+/// The open round.
+#[derive(Debug)]
+pub(crate) struct OpenRound {
+    pub(crate) round: Round,
+    pub(crate) opened: Instant,
+    pub(crate) broadcast: Arc<Broadcast>,
+    pub(crate) params_bytes: u64,
+    /// Summed training loss of the accepted updates, and the samples behind it.
+    pub(crate) loss: (f64, u64),
+}
+
+/// An update that the engine is judging.
+#[derive(Debug)]
+pub(crate) struct InHand {
+    pub(crate) payload: Bytes,
+    pub(crate) tally: Tally,
+    /// Whether it is in the sum.
+    pub(crate) added: bool,
+    /// Its summed training loss, and the samples behind it.
+    pub(crate) loss: (f64, u64),
+}
+
+impl Membership {
+    /// A member that has been given nothing yet.
+    pub(crate) fn new(session: SessionId) -> Self {
+        Self { session, leased: BTreeSet::new(), has_params_of: None }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct ActiveRun {
+    pub(crate) identity: Identity,
+    pub(crate) plan: Plan,
+    /// Time after which the units of a lease may be given to others; none if never.
+    pub(crate) lease_deadline: Option<Duration>,
+    pub(crate) run: Run,
+    pub(crate) state: TrainingState,
+    pub(crate) aggregate: Aggregate,
+    pub(crate) shards: Arc<Shards>,
+    /// The numerics class of this machine at the run's unit shape.
+    pub(crate) fingerprint: Digest,
+    pub(crate) evaluations: Evaluations,
+    pub(crate) journal: Journal,
+    pub(crate) members: BTreeMap<MemberId, Membership>,
+    pub(crate) open: Option<OpenRound>,
+    /// The update that the engine is judging.
+    pub(crate) in_hand: Option<InHand>,
+    /// When the first round opened, and when the last one was committed.
+    pub(crate) began: Option<Instant>,
+    pub(crate) last_commit: Option<Instant>,
+    /// Why the run cannot go on, if the tensors rather than the engine say so.
+    pub(crate) broken: Option<Outcome>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) status: watch::Sender<Arc<RunStatus>>,
+}
+
+/// What a run is prepared from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) plan: Plan,
+    pub(crate) lease_deadline: Option<Duration>,
+    pub(crate) run: Run,
+    pub(crate) state: TrainingState,
+    pub(crate) aggregate: Aggregate,
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) fingerprint: Digest,
+    pub(crate) evaluations: Evaluations,
+}
+
+impl ActiveRun {
+    /// A run without members.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations } = parts;
+        let journal = Journal::new();
+        let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
+        Self {
+            identity,
+            plan,
+            lease_deadline,
+            run,
+            state,
+            aggregate,
+            shards,
+            fingerprint,
+            evaluations,
+            journal,
+            members: BTreeMap::new(),
+            open: None,
+            in_hand: None,
+            began: None,
+            last_commit: None,
+            broken: None,
+            outcome: None,
+            status,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RunId {
+        self.identity.run
+    }
+
+    pub(crate) fn spec(&self) -> &RunSpec {
+        self.identity.spec.spec()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.run.deadline()
+    }
+
+    /// Whether a round is open that will be committed without anything new beginning.
+    pub(crate) fn is_collecting(&self) -> bool {
+        matches!(self.run.waiting_for(), Waiting::ForUpdates { .. } | Waiting::ForStep { .. })
+    }
+
+    /// Examples behind an update of `units`, if they are units of the run.
+    pub(crate) fn weight(&self, units: &Units) -> Option<u64> {
+        let known = units.last().is_some_and(|last| last.0 < self.plan.units());
+        known.then(|| units.iter().map(|&unit| u64::from(self.plan.weight(unit))).sum())
+    }
+
+    /// The most bytes an update of any round of the run may have.
+    pub(crate) fn update_limit(&self) -> u64 {
+        self.identity.params * size_of::<i32>() as u64
+    }
+
+    /// Time since the first round opened.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.map(|began| began.elapsed()).unwrap_or_default()
+    }
+
+    /// Lets everyone who watches see the run as it is now.
+    pub(crate) fn publish(&self, refused_sessions: u64) {
+        self.status.send_replace(Arc::new(self.snapshot(refused_sessions)));
+    }
+
+    fn snapshot(&self, refused_sessions: u64) -> RunStatus {
+        let view = self.run.view();
+        let train_time = match (self.began, self.last_commit) {
+            (Some(began), Some(last)) => last.duration_since(began),
+            (_, None) | (None, _) => Duration::ZERO,
+        };
+        let mut reason = match &self.outcome {
+            Some(outcome) => status::ending(outcome),
+            None => self.run.waiting_for().to_string(),
+        };
+        if self.journal.foreign_numerics > 0 {
+            reason.push_str(&format!(
+                "; {} workers of another numerics class were let in, so the bits are theirs too",
+                self.journal.foreign_numerics
+            ));
+        }
+        RunStatus {
+            identity: self.identity.clone(),
+            phase: self.phase(),
+            reason,
+            committed: view.committed,
+            samples: u64::from(view.committed) * self.plan.samples_in_round(),
+            params_digest: self.state.params_digest(),
+            chain: self.state.chain(),
+            loss: self.journal.loss,
+            evaluations: self.journal.evaluations(),
+            newest: self.journal.newest().cloned(),
+            members: view.members,
+            counters: Counters { rejected: view.counters.rejected + self.journal.strangers, ..view.counters },
+            traffic: self.journal.traffic,
+            refused_sessions,
+            train_time,
+            round_times: self.journal.round_times(),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match &self.outcome {
+            Some(Outcome::Completed) => Phase::Completed,
+            Some(Outcome::Stopped { .. }) => Phase::Stopped,
+            Some(Outcome::Failed { .. }) => Phase::Failed,
+            None if self.began.is_some() => Phase::Training,
+            None => Phase::Waiting,
+        }
+    }
+}

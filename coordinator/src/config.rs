@@ -1,0 +1,60 @@
+//! How a coordinator is set up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use syngrad_common::limits;
+use syngrad_common::transport::Security;
+use syngrad_model::Device;
+use syngrad_model::dataset::mnist;
+
+/// What a coordinator is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How connections are protected, and so which addresses are allowed.
+    pub security: Security,
+    /// Where MNIST's files lie.
+    pub data_dir: PathBuf,
+    /// What evaluates, predicts, and gives the numerics class that workers must have.
+    pub device: Device,
+    /// Release and commit, for people.
+    pub build: String,
+    /// How patient it is with workers.
+    pub patience: Patience,
+}
+
+/// How long a worker may take for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// From its connection to a whole Hello.
+    pub handshake: Duration,
+    /// From the announcement of an update to its last byte.
+    pub payload: Duration,
+    /// Between two messages of either side.
+    pub heartbeat: Duration,
+    /// Silence after which it counts as dead.
+    pub silence: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            security: Security::InsecureLoopback,
+            data_dir: mnist::default_mnist_dir(),
+            device: Device::default(),
+            build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: limits::HANDSHAKE_TIMEOUT,
+            payload: limits::PAYLOAD_TIMEOUT,
+            heartbeat: limits::HEARTBEAT,
+            silence: limits::SILENCE,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The one owner of who is connected and of the current run.
+//!
+//! ```text
+//!   sessions ─┐                          ┌─► outboxes
+//!   operator ─┼─► Message ─► Driver ─────┼─► run status (watch)
+//!   evaluator ┘      │  ▲     Run::handle└─► served model (watch)
+//!                    ▼  │ actions
+//!                 TrainingState, Aggregate
+//! ```
+//!
+//! One task, one queue: what happens to a run has one order, and no lock. It never waits for a worker: what it sends
+//! goes into bounded outboxes, and a full one is an event like any other.
+
+mod message;
+mod operator;
+mod rounds;
+mod sessions;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syngrad_common::limits::DRIVER_QUEUE;
+use syngrad_common::{Code, Failure};
+use syngrad_engine::run::{Action, Event};
+use syngrad_engine::{MemberId, Time};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+pub(crate) use message::{Arrival, Delivery, Message, Reply, Seated, ShardRequest, StartRun};
+
+use crate::active::ActiveRun;
+use crate::config::Config;
+use crate::prepare::Cache;
+use crate::roster::Roster;
+use crate::served::ServedModel;
+use crate::status::RunWatch;
+use operator::Preparing;
+
+/// Finished runs whose last status is kept.
+pub(crate) const MAX_HISTORY: usize = 64;
+
+/// Time for the open round to be committed when the process is to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How far away the timer is set when nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// What the rest of the coordinator has of the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    /// Where messages go.
+    pub(crate) inbox: mpsc::Sender<Message>,
+    /// The most bytes an update may have now: none while no run is active.
+    pub(crate) update_limit: watch::Receiver<u64>,
+    /// The model that is served.
+    pub(crate) served: watch::Receiver<Option<Arc<ServedModel>>>,
+}
+
+impl Handle {
+    /// Hands the driver a message; waits while its queue is full.
+    ///
+    /// # Errors
+    /// [`Failure`] when the coordinator is shutting down.
+    pub(crate) async fn tell(&self, message: Message) -> Result<(), Failure> {
+        self.inbox.send(message).await.map_err(|_| shutting_down())
+    }
+}
+
+/// Whether runs may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// As usual.
+    Serving,
+    /// The open round may be committed until then; nothing new begins.
+    Draining { until: Instant },
+    /// Everyone has been told.
+    Over,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    config: Config,
+    inbox: mpsc::Receiver<Message>,
+    /// For the tasks that the driver starts, which report back.
+    own_inbox: mpsc::WeakSender<Message>,
+    origin: Instant,
+    mode: Mode,
+    roster: Roster,
+    refused_sessions: u64,
+    next_member: u64,
+    active: Option<ActiveRun>,
+    preparing: Option<Preparing>,
+    cache: Cache,
+    /// Finished runs, newest first.
+    history: VecDeque<RunWatch>,
+    update_limit: watch::Sender<u64>,
+    served: watch::Sender<Option<Arc<ServedModel>>>,
+    models_served: u64,
+    events: VecDeque<Event>,
+    actions: Vec<Action>,
+}
+
+impl Driver {
+    /// A driver without a run, and what the others need of it.
+    pub(crate) fn new(config: Config) -> (Self, Handle) {
+        let (sender, inbox) = mpsc::channel(DRIVER_QUEUE);
+        let (update_limit, limit_reader) = watch::channel(0);
+        let (served, served_reader) = watch::channel(None);
+        let driver = Self {
+            config,
+            inbox,
+            own_inbox: sender.downgrade(),
+            origin: Instant::now(),
+            mode: Mode::Serving,
+            roster: Roster::default(),
+            refused_sessions: 0,
+            next_member: 0,
+            active: None,
+            preparing: None,
+            cache: Cache::default(),
+            history: VecDeque::new(),
+            update_limit,
+            served,
+            models_served: 0,
+            events: VecDeque::new(),
+            actions: Vec::new(),
+        };
+        (driver, Handle { inbox: sender, update_limit: limit_reader, served: served_reader })
+    }
+
+    /// Works until it is drained or nobody is left to send messages.
+    pub(crate) async fn work(mut self) {
+        let timer = sleep_until(self.origin + IDLE);
+        tokio::pin!(timer);
+        while self.mode != Mode::Over {
+            let due = self.due();
+            // Deadlines move with every message, nearly always further away: the timer is moved only for a nearer one,
+            // and looks again when it fires.
+            if due < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => return,
+                },
+                () = &mut timer => self.tick(),
+            }
+        }
+    }
+
+    /// When something is due without a message.
+    fn due(&self) -> Instant {
+        let run = self.active.as_ref().and_then(ActiveRun::deadline).map(|time| self.instant(time));
+        let drain = match self.mode {
+            Mode::Draining { until } => Some(until),
+            Mode::Serving | Mode::Over => None,
+        };
+        run.into_iter().chain(drain).min().unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        if self.active.as_ref().and_then(ActiveRun::deadline).is_some_and(|deadline| deadline <= now) {
+            self.feed(Event::Tick);
+        }
+        if matches!(self.mode, Mode::Draining { until } if until <= Instant::now()) {
+            self.say_goodbye();
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Arrived(arrival) => self.arrived(arrival),
+            Message::HandshakeRefused => self.count_refusal(),
+            Message::Ready { session, ready } => self.ready(session, &ready),
+            Message::Declined { session, declined } => self.declined(session, &declined),
+            Message::Update(delivery) => self.delivered(delivery),
+            Message::Malformed { session, lease, why } => self.malformed(session, lease, why),
+            Message::Expelled { session, lease, failure } => self.expelled(session, lease, failure),
+            Message::Heard(session) => self.heard(session),
+            Message::Gone { session, why } => self.gone(session, &why),
+            Message::FetchShard(request) => self.fetch_shard(request),
+            Message::Evaluated(verdict) => self.evaluated(verdict),
+            Message::Prepared(outcome) => self.prepared(outcome),
+            Message::Start(start) => self.start(start),
+            Message::Stop { run, reply } => self.stop(run, reply),
+            Message::Find { run, reply } => drop(reply.send(self.find(run))),
+            Message::List { reply } => drop(reply.send(Ok(self.list()))),
+            Message::Drain => self.drain(),
+        }
+    }
+
+    /// Finishes the open round if there is one, within [`DRAIN`], and then says goodbye.
+    fn drain(&mut self) {
+        if self.mode != Mode::Serving {
+            return;
+        }
+        self.mode = Mode::Draining { until: Instant::now() + DRAIN };
+        if !self.active.as_ref().is_some_and(ActiveRun::is_collecting) {
+            self.say_goodbye();
+        }
+    }
+
+    fn say_goodbye(&mut self) {
+        if self.active.is_some() {
+            self.feed(Event::Stop);
+        }
+        self.mode = Mode::Over;
+        self.dismiss_everyone();
+    }
+
+    fn now(&self) -> Time {
+        Time::default().after(self.origin.elapsed())
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        self.origin + time.since(Time::default())
+    }
+
+    fn new_member(&mut self) -> MemberId {
+        self.next_member += 1;
+        MemberId(self.next_member)
+    }
+}
+
+/// What anyone hears who asks for something now.
+pub(crate) fn shutting_down() -> Failure {
+    Failure::new(Code::ShuttingDown, "the coordinator is shutting down")
+}

@@ -1,0 +1,115 @@
+//! What the operator asks for: runs are started one after another, stopped, and looked at.
+
+use syngrad_common::{Code, Failure};
+use syngrad_engine::RunId;
+use syngrad_engine::run::Event;
+use tokio::task::spawn_blocking;
+use uuid::Uuid;
+
+use super::{Driver, Mode, Reply, StartRun, shutting_down};
+use crate::prepare::{Preparation, Prepared, prepare};
+use crate::status::RunWatch;
+
+/// A run whose data is being loaded.
+#[derive(Debug)]
+pub(super) struct Preparing {
+    run: RunId,
+    name: String,
+    reply: Reply<RunId>,
+}
+
+impl Driver {
+    pub(super) fn start(&mut self, start: StartRun) {
+        let StartRun { spec, min_members, reply } = start;
+        if let Err(failure) = self.may_start() {
+            // Whoever asked may be gone, here and below.
+            let _ = reply.send(Err(failure));
+            return;
+        }
+        let Some(driver) = self.own_inbox.upgrade() else { return };
+        let run = RunId(Uuid::new_v4().into_bytes());
+        let name = spec.spec().name.clone();
+        tracing::info!(%run, name, "preparing");
+        self.preparing = Some(Preparing { run, name, reply });
+        let preparation = Preparation {
+            run,
+            spec,
+            min_members: min_members.max(1),
+            device: self.config.device,
+            data_dir: self.config.data_dir.clone(),
+            silence: self.config.patience.silence,
+            cache: self.cache.clone(),
+        };
+        spawn_blocking(move || prepare(preparation, &driver));
+    }
+
+    fn may_start(&self) -> Result<(), Failure> {
+        if self.mode != Mode::Serving {
+            return Err(shutting_down());
+        }
+        let active = self.active.as_ref().map(|active| (active.identity.run, &active.identity.name));
+        let preparing = self.preparing.as_ref().map(|preparing| (preparing.run, &preparing.name));
+        match active.or(preparing) {
+            None => Ok(()),
+            Some((run, name)) => {
+                let why = format!("run {name:?} ({run}) is active; wait for its end or stop it");
+                Err(Failure::new(Code::RunActive, why))
+            }
+        }
+    }
+
+    pub(super) fn prepared(&mut self, outcome: Result<Box<Prepared>, Failure>) {
+        let Some(preparing) = self.preparing.take() else { return };
+        let outcome = match self.mode {
+            Mode::Serving => outcome,
+            Mode::Draining { .. } | Mode::Over => Err(shutting_down()),
+        };
+        match outcome {
+            Ok(prepared) => {
+                let Prepared { active, cache } = *prepared;
+                tracing::info!(run = %active.id(), name = preparing.name, "open to workers");
+                self.cache = cache;
+                self.update_limit.send_replace(active.update_limit());
+                active.publish(self.refused_sessions);
+                self.active = Some(active);
+                self.announce_run();
+                let _ = preparing.reply.send(Ok(preparing.run));
+            }
+            Err(failure) => {
+                tracing::warn!(run = %preparing.run, code = %failure.code, why = %failure, "cannot start");
+                let _ = preparing.reply.send(Err(failure));
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, run: Option<RunId>, reply: Reply<RunWatch>) {
+        let watch = self.find(run);
+        if let (Ok(watch), Some(active)) = (&watch, &self.active)
+            && watch.borrow().identity.run == active.id()
+        {
+            self.feed(Event::Stop);
+        }
+        let _ = reply.send(watch);
+    }
+
+    pub(super) fn find(&self, run: Option<RunId>) -> Result<RunWatch, Failure> {
+        let mut runs = self.list().into_iter();
+        let found = match run {
+            None => runs.next(),
+            Some(run) => runs.find(|watch| watch.borrow().identity.run == run),
+        };
+        found.ok_or_else(|| {
+            let why = match run {
+                None => "no run has been started here".to_owned(),
+                Some(run) => format!("there is no run {run} here"),
+            };
+            Failure::new(Code::RunNotFound, why)
+        })
+    }
+
+    /// All runs, newest first.
+    pub(super) fn list(&self) -> Vec<RunWatch> {
+        let active = self.active.iter().map(|active| active.status.subscribe());
+        active.chain(self.history.iter().cloned()).collect()
+    }
+}

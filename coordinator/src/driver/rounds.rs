@@ -1,0 +1,305 @@
+//! What happens in rounds: events into the engine, its actions out to tensors, outboxes and watchers.
+
+use std::sync::Arc;
+
+use syngrad_common::Failure;
+use syngrad_common::codec;
+use syngrad_common::wire::{Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, ToWorker, Verdict};
+use syngrad_engine::aggregate::{AggregateError, Tally};
+use syngrad_engine::run::{Action, Event, Lease, Outcome, UpdateHeader};
+use syngrad_engine::{LeaseId, MemberId, Rejection, Round};
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
+use tokio::task::block_in_place;
+use tokio::time::Instant;
+
+use super::{Delivery, Driver, MAX_HISTORY, Mode};
+use crate::active::{InHand, OpenRound};
+use crate::evaluate::{Candidate, Evaluated};
+use crate::outbox::{Broadcast, Full};
+use crate::roster::SessionId;
+use crate::served::ServedModel;
+use crate::status::{Point, ending};
+
+/// Params up to which arithmetic is done where it arises; for more, the runtime is told that this thread is busy.
+const INLINE_PARAMS: usize = 4 << 20;
+
+impl Driver {
+    /// Lets the engine decide about `event`, does what it says, and so on with what follows from that.
+    pub(super) fn feed(&mut self, event: Event) {
+        self.events.push_back(event);
+        while let Some(event) = self.events.pop_front() {
+            let now = self.now();
+            let Some(active) = &mut self.active else { break };
+            let mut actions = std::mem::take(&mut self.actions);
+            active.run.handle(now, event, &mut actions);
+            for action in actions.drain(..) {
+                self.execute(action);
+            }
+            self.actions = actions;
+        }
+        self.events.clear();
+        if let Some(active) = &self.active {
+            active.publish(self.refused_sessions);
+        }
+        self.conclude();
+    }
+
+    fn execute(&mut self, action: Action) {
+        match action {
+            Action::Admit { member } => tracing::info!(%member, "admitted"),
+            Action::Dismiss { member, why } => self.dismiss(member, &why),
+            Action::Open { round } => self.open(round),
+            Action::Assign { member, lease } => self.assign(member, &lease),
+            Action::Accept { member, lease, .. } => self.accept(member, lease),
+            Action::Reject { member, lease, why } => self.reject(member, lease, &why),
+            Action::Close { round, .. } => self.close(round),
+            Action::Evaluate { round } => self.evaluate(round),
+            Action::Finish(outcome) => self.finish(outcome),
+        }
+    }
+
+    fn open(&mut self, round: Round) {
+        let Some(active) = &mut self.active else { return };
+        let state = &active.state;
+        debug_assert_eq!(state.round(), round, "the engine and the tensors count the same rounds");
+        let params = codec::params_to_bytes(state.params());
+        let header = RoundOpened {
+            run: active.identity.run,
+            round,
+            params: state.params_digest(),
+            params_bytes: params.len() as u64,
+            bits: state.grid().bits(),
+            exponents: state.grid().exponents().to_vec(),
+        };
+        active.aggregate.clear(state.grid());
+        let opened = Instant::now();
+        active.began.get_or_insert(opened);
+        active.open = Some(OpenRound {
+            round,
+            opened,
+            params_bytes: params.len() as u64,
+            broadcast: Arc::new(Broadcast { header, frames: codec::frames(&params).collect() }),
+            loss: (0.0, 0),
+        });
+    }
+
+    fn assign(&mut self, member: MemberId, lease: &Lease) {
+        let Some(active) = &mut self.active else { return };
+        let (Some(membership), Some(open)) = (active.members.get_mut(&member), &active.open) else { return };
+        let Some(seat) = self.roster.get(membership.session) else { return };
+        let units = lease.units.iter().map(|&unit| {
+            let shard = active.shards.get(unit);
+            LeasedUnit { unit, shard: shard.digest, shard_bytes: shard.bytes.len() as u64 }
+        });
+        let leased = Leased {
+            run: active.identity.run,
+            round: lease.round,
+            lease: lease.id,
+            units: units.collect(),
+            deadline: active.lease_deadline,
+        };
+        membership.leased.extend(&lease.units);
+        let needs_params = membership.has_params_of != Some(open.round);
+        let sent = match needs_params {
+            true => seat.outbox.send_params(open.broadcast.clone()),
+            false => Ok(()),
+        };
+        match sent.and_then(|()| seat.outbox.send(ToWorker::Leased(leased))) {
+            Ok(()) => {
+                membership.has_params_of = Some(open.round);
+                active.journal.traffic.params_bytes_sent += if needs_params { open.params_bytes } else { 0 };
+            }
+            Err(Full) => self.events.push_back(Event::Stalled { member }),
+        }
+    }
+
+    /// An update arrived whole. It is added before the engine has judged it, because only adding shows whether its
+    /// entries are ones that its units can give; what the engine then turns down is taken back exactly.
+    pub(super) fn delivered(&mut self, delivery: Delivery) {
+        let Delivery { session, update, payload, permit } = delivery;
+        let lease = update.header.lease;
+        let Some(active) = &mut self.active else {
+            return self.answer_stranger(session, lease, &Rejection::RunOver);
+        };
+        if update.run != active.id() {
+            return self.answer_stranger(session, lease, &Rejection::RunOver);
+        }
+        let Some(member) = self.roster.get(session).and_then(|seat| seat.member) else {
+            return self.answer_stranger(session, lease, &Rejection::NotAMember);
+        };
+        active.journal.traffic.update_bytes_received += payload.len() as u64;
+        let weight = active.weight(&update.header.units);
+        let is_of_open_round = active.open.as_ref().is_some_and(|open| open.round == update.header.round);
+        let tally =
+            Tally { units: update.header.units.clone(), weight: weight.unwrap_or(0), saturated: update.saturated };
+        let mut added = false;
+        if is_of_open_round && weight.is_some() {
+            match on_this_thread(payload.len(), || active.aggregate.add(&payload, &tally)) {
+                Ok(()) => added = true,
+                Err(AggregateError::Counted { .. }) => {}
+                Err(error) => return self.malformed(session, lease, error.to_string()),
+            }
+        }
+        let header: UpdateHeader = update.header;
+        let loss = (update.loss_sum, update.samples);
+        active.in_hand = Some(InHand { payload, tally, added, loss });
+        self.feed(Event::Update { member, header });
+        if let Some(active) = &mut self.active {
+            active.in_hand = None;
+        }
+        drop(permit);
+    }
+
+    /// An update is not what its header says.
+    pub(super) fn malformed(&mut self, session: SessionId, lease: LeaseId, why: String) {
+        let member = self.roster.get(session).and_then(|seat| seat.member).filter(|_| self.active.is_some());
+        match member {
+            Some(member) => self.feed(Event::Malformed { member, lease: Some(lease), why }),
+            None => self.answer_stranger(session, lease, &Rejection::BadPayload { why }),
+        }
+    }
+
+    fn accept(&mut self, member: MemberId, lease: LeaseId) {
+        let Some(active) = &mut self.active else { return };
+        if let (Some(in_hand), Some(open)) = (active.in_hand.take(), &mut active.open) {
+            debug_assert!(in_hand.added, "what the engine counts is in the sum");
+            open.loss.0 += in_hand.loss.0;
+            open.loss.1 += in_hand.loss.1;
+        }
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: Verdict::Accepted }));
+    }
+
+    fn reject(&mut self, member: MemberId, lease: LeaseId, why: &Rejection) {
+        let Some(active) = &mut self.active else { return };
+        if let Some(in_hand) = active.in_hand.take_if(|in_hand| in_hand.added) {
+            active.aggregate.subtract(&in_hand.payload, &in_hand.tally).expect("it was added before");
+        }
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(why) }));
+    }
+
+    fn close(&mut self, round: Round) {
+        let draining = self.mode != Mode::Serving;
+        let Some(active) = &mut self.active else { return };
+        let params = active.aggregate.sums().len();
+        match on_this_thread(params, || active.state.commit(&active.aggregate)) {
+            Ok(commit) => {
+                let committed = Instant::now();
+                if let Some(open) = active.open.take() {
+                    active.journal.committed(committed.duration_since(open.opened), open.loss);
+                }
+                active.last_commit = Some(committed);
+                active.journal.traffic.saturated += commit.saturated;
+                self.events.push_back(Event::Stepped { round, params: commit.params_digest });
+                if draining {
+                    self.events.push_back(Event::Stop);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%round, %error, "the round cannot be committed");
+                active.broken = Some(Outcome::Failed { round, why: error.to_string() });
+                self.events.push_back(Event::Stop);
+            }
+        }
+    }
+
+    fn evaluate(&mut self, round: Round) {
+        let Some(active) = &self.active else { return };
+        active.evaluations.ask(Candidate {
+            round,
+            params: Arc::new(active.state.params().to_vec()),
+            digest: active.state.params_digest(),
+        });
+    }
+
+    /// The evaluator is done: the model is served from now on, unless a later one is already.
+    pub(super) fn evaluated(&mut self, verdict: Evaluated) {
+        let Evaluated { run, candidate, evaluation } = verdict;
+        let Some(active) = self.active.as_mut().filter(|active| active.id() == run) else { return };
+        let round = candidate.round;
+        match evaluation {
+            Ok(evaluation) if evaluation.samples > 0 => {
+                let (accuracy, loss) = (evaluation.accuracy, evaluation.loss);
+                tracing::info!(%round, accuracy, loss, "evaluated");
+                active.journal.evaluated(Point { round, accuracy, loss, at: active.elapsed() }, evaluation);
+                self.models_served += 1;
+                self.served.send_replace(Some(Arc::new(ServedModel {
+                    params: candidate.params,
+                    params_digest: candidate.digest,
+                    run,
+                    round,
+                    model_version: self.models_served.to_string(),
+                    model: active.spec().model.clone(),
+                    data: active.spec().data.clone(),
+                    accuracy: Some(accuracy),
+                })));
+            }
+            // A network that computes nothing has no accuracy and answers nobody.
+            Ok(_) => {}
+            Err(error) => tracing::error!(%round, %error, "the params cannot be evaluated"),
+        }
+        self.feed(Event::Evaluated { round });
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        let Some(active) = &mut self.active else { return };
+        active.outcome = Some(active.broken.take().unwrap_or(outcome));
+    }
+
+    /// Once the run is over: everyone hears it, and its last status is kept.
+    fn conclude(&mut self) {
+        let Some(active) = self.active.take_if(|active| active.outcome.is_some()) else { return };
+        self.update_limit.send_replace(0);
+        let how = active.outcome.as_ref().map(ending).unwrap_or_default();
+        tracing::info!(run = %active.id(), how, "the run is over");
+        for (session, seat) in self.roster.iter_mut() {
+            seat.member = None;
+            let closed = RunClosed { run: active.id(), how: how.clone() };
+            if seat.outbox.send(ToWorker::RunClosed(closed)).is_err() {
+                tracing::debug!(%session, "did not hear that the run is over: its outbox is full");
+            }
+        }
+        self.history.push_front(active.status.subscribe());
+        self.history.truncate(MAX_HISTORY);
+    }
+
+    fn dismiss(&mut self, member: MemberId, why: &Rejection) {
+        let Some(active) = &mut self.active else { return };
+        let Some(membership) = active.members.remove(&member) else { return };
+        tracing::warn!(%member, %why, "dismissed");
+        let Some(seat) = self.roster.remove(membership.session) else { return };
+        let failure = Failure::from(why);
+        let refused = Refused { code: failure.code, why: failure.to_string(), retry: true };
+        // What a stalled worker has not taken, it will not take now.
+        if matches!(why, Rejection::Stalled) || seat.outbox.send(ToWorker::Refused(refused)).is_err() {
+            seat.outbox.cut();
+        }
+    }
+
+    /// Sends to a member; one that does not take it is reported to the engine.
+    fn tell_member(&mut self, member: MemberId, message: ToWorker) {
+        let session = self.active.as_ref().and_then(|active| active.members.get(&member)).map(|m| m.session);
+        let Some(seat) = session.and_then(|session| self.roster.get(session)) else { return };
+        if seat.outbox.send(message).is_err() {
+            self.events.push_back(Event::Stalled { member });
+        }
+    }
+}
+
+/// What a worker is told of an update that does not count.
+pub(super) fn verdict(why: &Rejection) -> Verdict {
+    let Failure { code, message } = why.into();
+    match why {
+        why if why.is_duplicate() => Verdict::Duplicate { code, why: message },
+        why if why.is_late() => Verdict::Late { code, why: message },
+        _ => Verdict::Rejected { code, why: message },
+    }
+}
+
+/// Does arithmetic over so many params without holding up the other tasks of this runtime thread for long.
+fn on_this_thread<T>(params: usize, work: impl FnOnce() -> T) -> T {
+    let threads = matches!(Runtime::current().runtime_flavor(), RuntimeFlavor::MultiThread);
+    match threads && params > INLINE_PARAMS {
+        true => block_in_place(work),
+        false => work(),
+    }
+}

@@ -1,0 +1,134 @@
+//! What a run needs before its first round: data, plan, params, evaluator. Slow, so a blocking thread does it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syngrad_common::config::CanonicalSpec;
+use syngrad_common::{Code, Failure};
+use syngrad_engine::aggregate::Aggregate;
+use syngrad_engine::run::{QuorumRule, Run, RunConfig};
+use syngrad_engine::spec::{DataSpec, OnMissing};
+use syngrad_engine::state::TrainingState;
+use syngrad_engine::{Plan, RunId, RunSpec};
+use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
+use tokio::sync::mpsc;
+
+use crate::active::{ActiveRun, Parts};
+use crate::driver::Message;
+use crate::evaluate::Evaluations;
+use crate::shards::Shards;
+use crate::status::Identity;
+
+/// The last run's dataset; the next run often has the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cache(Option<(DataSpec, u64, Arc<Dataset>)>);
+
+impl Cache {
+    fn get(&self, spec: &RunSpec) -> Option<Arc<Dataset>> {
+        let (data, seed, dataset) = self.0.as_ref()?;
+        (*data == spec.data && *seed == drawing_seed(spec)).then(|| dataset.clone())
+    }
+}
+
+/// The seed that the choice of samples depends on: whole MNIST is the same for all.
+fn drawing_seed(spec: &RunSpec) -> u64 {
+    match spec.data {
+        DataSpec::Mnist { limit: None } => 0,
+        DataSpec::Mnist { limit: Some(_) } | DataSpec::Synthetic { .. } => spec.seed,
+    }
+}
+
+/// A run to be prepared.
+#[derive(Debug)]
+pub(crate) struct Preparation {
+    pub(crate) run: RunId,
+    pub(crate) spec: CanonicalSpec,
+    pub(crate) min_members: u32,
+    pub(crate) device: Device,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) silence: Duration,
+    pub(crate) cache: Cache,
+}
+
+/// A run that can open its first round.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) active: ActiveRun,
+    pub(crate) cache: Cache,
+}
+
+/// Prepares a run and hands it to the driver, then encodes its shards, so that no round waits for one.
+pub(crate) fn prepare(order: Preparation, driver: &mpsc::Sender<Message>) {
+    let prepared = build(order, driver);
+    let shards = prepared.as_ref().ok().map(|prepared| prepared.active.shards.clone());
+    if driver.blocking_send(Message::Prepared(prepared.map(Box::new))).is_ok()
+        && let Some(shards) = shards
+    {
+        shards.encode_all();
+    }
+}
+
+fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared, Failure> {
+    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache } = order;
+    let spec = canonical.spec();
+    let dataset = match cache.get(spec) {
+        Some(dataset) => dataset,
+        None => Arc::new(Dataset::load(&spec.data, spec.seed, &data_dir).map_err(|error| data_failure(&error))?),
+    };
+    let samples = u32::try_from(dataset.train.len()).expect("a dataset's size is bounded by the spec");
+    let plan = Plan::new(spec, samples)?;
+    let layout = layout(&spec.model);
+    let params = initial_params(&spec.model, spec.seed);
+    let state = TrainingState::new(spec, &plan, layout.clone(), params)
+        .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?;
+    let identity = Identity {
+        run,
+        name: spec.name.clone(),
+
+        spec: canonical.clone(),
+        layout_digest: layout.digest(),
+        params: layout.params() as u64,
+        rounds: plan.rounds(),
+    };
+    let quorum = QuorumRule::new(&spec.quorum, plan.units());
+    let lease_deadline = match quorum.on_missing {
+        OnMissing::Wait => None,
+        OnMissing::ReLease | OnMissing::Skip => Some(quorum.round_deadline),
+    };
+    let config = RunConfig {
+        units: plan.units(),
+        rounds: plan.rounds(),
+        evaluate_every: plan.evaluate_every(),
+        min_members,
+        quorum,
+        silence,
+    };
+    let evaluations = Evaluations::start(run, Evaluator::new(&spec.model, device), dataset.clone(), driver.clone())
+        .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
+    let aggregate = Aggregate::new(layout, state.grid());
+    let cache = Cache(Some((spec.data.clone(), drawing_seed(spec), dataset.clone())));
+    let active = ActiveRun::new(Parts {
+        identity,
+        fingerprint: fingerprint(spec, device),
+        shards: Arc::new(Shards::new(dataset, plan.clone())),
+        plan,
+        lease_deadline,
+        run: Run::new(config),
+        state,
+        aggregate,
+        evaluations,
+    });
+    Ok(Prepared { active, cache })
+}
+
+fn data_failure(error: &DataError) -> Failure {
+    let code = match error {
+        DataError::Missing { .. } => Code::DataMissing,
+        DataError::Io { .. } => Code::LocalFile,
+        DataError::Gzip { .. } | DataError::Form { .. } | DataError::Samples { .. } | DataError::Contents { .. } => {
+            Code::DataCorrupt
+        }
+    };
+    Failure::new(code, error.to_string())
+}

@@ -1,0 +1,130 @@
+//! Who is connected: one session an identity, and the token that lets a worker replace its own dead connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use syngrad_common::limits::MAX_SESSIONS;
+use syngrad_common::wire::ResumeToken;
+use syngrad_engine::{MemberId, PartnerName, WorkerId};
+use tokio::sync::oneshot;
+
+use crate::outbox::Outbox;
+
+/// One connection of a worker; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A token nobody can guess.
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub(crate) fn draw_token() -> Result<ResumeToken, getrandom::Error> {
+    let mut bytes = [0; ResumeToken::LEN];
+    getrandom::fill(&mut bytes)?;
+    Ok(ResumeToken::new(bytes))
+}
+
+/// Ends the reading half of a connection when it is dropped.
+pub(crate) type Tether = oneshot::Sender<()>;
+
+/// A connected worker.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    /// The worker's identity.
+    pub(crate) worker: WorkerId,
+    /// Its partner.
+    pub(crate) partner: PartnerName,
+    /// The token of this connection's Welcome.
+    pub(crate) token: ResumeToken,
+    /// What waits to be sent to it.
+    pub(crate) outbox: Outbox,
+    /// Its membership of the current run.
+    pub(crate) member: Option<MemberId>,
+    /// Held, never read: the connection lives as long as this.
+    pub(crate) _tether: Tether,
+}
+
+/// Why a worker gets no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSeat {
+    /// Another connection has the identity, and the worker did not show that connection's token.
+    IdentityInUse,
+    /// [`MAX_SESSIONS`] workers are connected.
+    RosterFull,
+}
+
+/// All connected workers.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    seats: BTreeMap<SessionId, Seat>,
+    by_worker: BTreeMap<WorkerId, SessionId>,
+    next: u64,
+}
+
+impl Roster {
+    /// Whether `worker` may sit down, and the older connection of its own that it replaces.
+    ///
+    /// # Errors
+    /// [`NoSeat`] when it may not.
+    pub(crate) fn admit(&self, worker: WorkerId, resume: Option<&ResumeToken>) -> Result<Option<SessionId>, NoSeat> {
+        let Some(&holder) = self.by_worker.get(&worker) else {
+            return match self.seats.len() < MAX_SESSIONS {
+                true => Ok(None),
+                false => Err(NoSeat::RosterFull),
+            };
+        };
+        let token = &self.seats[&holder].token;
+        match resume.is_some_and(|shown| shown == token) {
+            true => Ok(Some(holder)),
+            false => Err(NoSeat::IdentityInUse),
+        }
+    }
+
+    /// Seats a worker whose identity is free.
+    pub(crate) fn seat(&mut self, seat: Seat) -> SessionId {
+        let session = SessionId(self.next);
+        self.next += 1;
+        let former = self.by_worker.insert(seat.worker, session);
+        debug_assert_eq!(former, None, "one session an identity");
+        self.seats.insert(session, seat);
+        session
+    }
+
+    /// Takes a worker's seat away, if it still has one.
+    pub(crate) fn remove(&mut self, session: SessionId) -> Option<Seat> {
+        let seat = self.seats.remove(&session)?;
+        self.by_worker.remove(&seat.worker);
+        Some(seat)
+    }
+
+    /// A connected worker.
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Seat> {
+        self.seats.get(&session)
+    }
+
+    /// A connected worker, to be changed.
+    pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Seat> {
+        self.seats.get_mut(&session)
+    }
+
+    /// The session that was given `token`.
+    pub(crate) fn find(&self, token: &ResumeToken) -> Option<(SessionId, &Seat)> {
+        self.seats.iter().find(|(_, seat)| seat.token == *token).map(|(&session, seat)| (session, seat))
+    }
+
+    /// All sessions, oldest first.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Seat)> {
+        self.seats.iter_mut().map(|(&session, seat)| (session, seat))
+    }
+
+    /// Number of connected workers.
+    pub(crate) fn len(&self) -> usize {
+        self.seats.len()
+    }
+}

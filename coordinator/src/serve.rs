@@ -1,0 +1,115 @@
+//! The whole coordinator on one listener: the caller binds it and decides when it ends.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syngrad_common::limits::MAX_MESSAGE;
+use syngrad_common::transport::{Security, TransportError};
+use syngrad_common::{Code, Failure, transport};
+use syngrad_proto::FILE_DESCRIPTOR_SET;
+use syngrad_proto::syngrad::v1::run_service_server::RunServiceServer;
+use syngrad_proto::syngrad::v1::training_service_server::TrainingServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::config::Config;
+use crate::driver::{Driver, Message};
+use crate::rpc::{Runs, Training};
+use crate::served::ServedModel;
+use crate::serving;
+
+/// Time for open connections to end once everyone has been told.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The service whose health says whether a model answers predictions.
+const INFERENCE: &str = "inference.GRPCInferenceService";
+
+/// Serves workers, operators and clients on `listener` until `shutdown` completes; then commits the open round if that
+/// takes only seconds, tells everyone that they may come back, and returns.
+///
+/// # Errors
+/// [`Failure`] when the listener's address is not one that the configuration allows, or the server breaks.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Failure> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::new(Code::CannotListen, format!("the listener has no address: {error}")))?;
+    match config.security {
+        Security::InsecureLoopback if !address.ip().to_canonical().is_loopback() => {
+            return Err(TransportError::NotLoopback { address: address.to_string() }.into());
+        }
+        Security::InsecureLoopback => {}
+    }
+    let patience = config.patience;
+    let device = config.device;
+    let (driver, handle) = Driver::new(config);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let mut routes = Routes::builder();
+    let limit = MAX_MESSAGE;
+    routes
+        .add_service(
+            TrainingServiceServer::new(Training { driver: handle.clone(), patience }).max_decoding_message_size(limit),
+        )
+        .add_service(RunServiceServer::new(Runs { driver: handle.clone() }).max_decoding_message_size(limit))
+        .add_service(health_service);
+    add_reflection(&mut routes)?;
+    serving::add_to(&mut routes, handle.served.clone(), device)?;
+    let reporting = tokio::spawn(report_health(health, handle.served.clone()));
+    let working = tokio::spawn(driver.work());
+    let (close, closed) = oneshot::channel::<()>();
+    let server = transport::server().add_routes(routes.routes()).serve_with_incoming_shutdown(
+        transport::incoming(listener),
+        async {
+            // Dropped or sent, both mean the end.
+            let _ = closed.await;
+        },
+    );
+    tokio::pin!(server);
+    tracing::info!(%address, "listening");
+    let outcome = tokio::select! {
+        outcome = &mut server => outcome,
+        () = shutdown => {
+            tracing::info!("shutting down");
+            // A driver that is gone has nothing left to drain.
+            let _ = handle.tell(Message::Drain).await;
+            let _ = working.await;
+            drop(close);
+            timeout(CLOSING, server).await.unwrap_or(Ok(()))
+        }
+    };
+    reporting.abort();
+    outcome
+        .map_err(|error| Failure::new(Code::Internal, format!("the server broke: {}", transport::root_cause(&error))))
+}
+
+/// Health of the whole and of each service: trainable always, answering predictions once a model is served.
+async fn report_health(health: HealthReporter, mut served: watch::Receiver<Option<Arc<ServedModel>>>) {
+    for service in ["", "syngrad.v1.TrainingService", "syngrad.v1.RunService"] {
+        health.set_service_status(service, ServingStatus::Serving).await;
+    }
+    health.set_service_status(INFERENCE, ServingStatus::NotServing).await;
+    if served.wait_for(Option::is_some).await.is_ok() {
+        health.set_service_status(INFERENCE, ServingStatus::Serving).await;
+    }
+}
+
+/// Reflection in both versions: clients that are around speak one or the other.
+fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), Failure> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let broken = |error| Failure::new(Code::Internal, format!("the built-in descriptors cannot be read: {error}"));
+    routes.add_service(builder().build_v1().map_err(broken)?);
+    routes.add_service(builder().build_v1alpha().map_err(broken)?);
+    Ok(())
+}

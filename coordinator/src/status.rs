@@ -1,0 +1,230 @@
+//! What an operator sees of a run: built by the driver, published whole, never changed afterwards.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::run::{Counters, MemberView, Outcome};
+use syngrad_engine::{Digest, Round, RunId};
+use syngrad_model::Evaluation;
+use tokio::sync::watch;
+
+/// Evaluations kept for a run, the newest.
+pub(crate) const MAX_EVALUATIONS: usize = 256;
+
+/// The longest round that is told from longer ones.
+const MAX_ROUND: Duration = Duration::from_secs(86_400);
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No round is open yet.
+    Waiting,
+    /// Rounds follow each other.
+    Training,
+    /// All rounds are committed and the last one is evaluated.
+    Completed,
+    /// The operator ended it.
+    Stopped,
+    /// A round could not be closed.
+    Failed,
+}
+
+/// One evaluation, for the curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) round: Round,
+    pub(crate) accuracy: f64,
+    pub(crate) loss: f64,
+    /// Since the first round opened.
+    pub(crate) at: Duration,
+}
+
+/// Where a run's newest status is found, during the run and after it.
+pub(crate) type RunWatch = watch::Receiver<Arc<RunStatus>>;
+
+/// What of a run never changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) run: RunId,
+    pub(crate) name: String,
+    pub(crate) spec: CanonicalSpec,
+    pub(crate) layout_digest: Digest,
+    pub(crate) params: u64,
+    pub(crate) rounds: u32,
+}
+
+/// What was counted beside the engine's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Entries that were clamped to a grid's limit.
+    pub(crate) saturated: u64,
+    pub(crate) params_bytes_sent: u64,
+    pub(crate) update_bytes_received: u64,
+    pub(crate) shard_bytes_sent: u64,
+}
+
+/// Times of the rounds so far, from opening to commit, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RoundTimes {
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+/// A run at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct RunStatus {
+    pub(crate) identity: Identity,
+    pub(crate) phase: Phase,
+    pub(crate) reason: String,
+    pub(crate) committed: u32,
+    pub(crate) samples: u64,
+    pub(crate) params_digest: Digest,
+    pub(crate) chain: Digest,
+    /// Mean training loss of the last round; NaN before the first.
+    pub(crate) loss: f64,
+    pub(crate) evaluations: Vec<Point>,
+    /// The newest evaluation, class by class.
+    pub(crate) newest: Option<Evaluation>,
+    pub(crate) members: Vec<MemberView>,
+    pub(crate) counters: Counters,
+    pub(crate) traffic: Traffic,
+    pub(crate) refused_sessions: u64,
+    pub(crate) train_time: Duration,
+    pub(crate) round_times: RoundTimes,
+}
+
+impl RunStatus {
+    /// A run nobody has joined yet.
+    pub(crate) fn opening(identity: Identity) -> Self {
+        Self {
+            identity,
+            phase: Phase::Waiting,
+            reason: String::new(),
+            committed: 0,
+            samples: 0,
+            params_digest: Digest::default(),
+            chain: Digest::default(),
+            loss: f64::NAN,
+            evaluations: Vec::new(),
+            newest: None,
+            members: Vec::new(),
+            counters: Counters::default(),
+            traffic: Traffic::default(),
+            refused_sessions: 0,
+            train_time: Duration::ZERO,
+            round_times: RoundTimes::default(),
+        }
+    }
+}
+
+/// What the driver writes down while a run goes on.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) traffic: Traffic,
+    /// Mean training loss of the last committed round.
+    pub(crate) loss: f64,
+    /// Workers of another numerics class that were let in.
+    pub(crate) foreign_numerics: u32,
+    /// Updates of workers that are not in the run.
+    pub(crate) strangers: u64,
+    evaluations: VecDeque<Point>,
+    newest: Option<(Round, Evaluation)>,
+    rounds: Histogram<u64>,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        let longest = u64::try_from(MAX_ROUND.as_micros()).expect("a day in microseconds fits");
+        let rounds = Histogram::new_with_max(longest, 3).expect("the bounds are valid");
+        Self {
+            traffic: Traffic::default(),
+            loss: f64::NAN,
+            foreign_numerics: 0,
+            strangers: 0,
+            evaluations: VecDeque::new(),
+            newest: None,
+            rounds,
+        }
+    }
+
+    /// A round was committed so long after it opened, with this summed loss over so many samples.
+    pub(crate) fn committed(&mut self, took: Duration, (loss_sum, samples): (f64, u64)) {
+        self.loss = if samples > 0 { loss_sum / samples as f64 } else { f64::NAN };
+        self.rounds.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// An evaluation is known; they may come in any order.
+    pub(crate) fn evaluated(&mut self, point: Point, evaluation: Evaluation) {
+        if self.newest.as_ref().is_none_or(|(round, _)| *round < point.round) {
+            self.newest = Some((point.round, evaluation));
+        }
+        let place = self.evaluations.partition_point(|other| other.round < point.round);
+        self.evaluations.insert(place, point);
+        if self.evaluations.len() > MAX_EVALUATIONS {
+            self.evaluations.pop_front();
+        }
+    }
+
+    pub(crate) fn evaluations(&self) -> Vec<Point> {
+        self.evaluations.iter().copied().collect()
+    }
+
+    pub(crate) fn newest(&self) -> Option<&Evaluation> {
+        self.newest.as_ref().map(|(_, evaluation)| evaluation)
+    }
+
+    pub(crate) fn round_times(&self) -> RoundTimes {
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        RoundTimes {
+            p50_ms: ms(self.rounds.value_at_quantile(0.5)),
+            p99_ms: ms(self.rounds.value_at_quantile(0.99)),
+            max_ms: ms(self.rounds.max()),
+        }
+    }
+}
+
+/// How a run ended, in words.
+pub(crate) fn ending(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Completed => "all rounds are committed".to_owned(),
+        Outcome::Stopped { rounds } => format!("stopped by its operator after {rounds} rounds"),
+        Outcome::Failed { round, why } => format!("round {round} failed: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(round: u32) -> Point {
+        Point { round: Round(round), accuracy: f64::from(round), loss: 0.0, at: Duration::ZERO }
+    }
+
+    #[test]
+    fn the_newest_evaluations_are_kept_in_order_of_rounds() {
+        let mut journal = Journal::new();
+        for round in (0..=MAX_EVALUATIONS as u32).rev() {
+            let samples = u64::from(round);
+            journal.evaluated(point(round), Evaluation { samples, ..Evaluation::default() });
+        }
+        let rounds: Vec<u32> = journal.evaluations().iter().map(|point| point.round.0).collect();
+        assert_eq!(rounds, (1..=MAX_EVALUATIONS as u32).collect::<Vec<_>>());
+        assert_eq!(journal.newest().map(|newest| newest.samples), Some(MAX_EVALUATIONS as u64));
+    }
+
+    #[test]
+    fn round_times_are_in_milliseconds() {
+        let mut journal = Journal::new();
+        assert_eq!(journal.round_times(), RoundTimes::default());
+        for _ in 0..99 {
+            journal.committed(Duration::from_millis(2), (1.0, 2));
+        }
+        journal.committed(Duration::from_secs(1), (1.0, 2));
+        let times = journal.round_times();
+        assert!((times.p50_ms - 2.0).abs() < 0.01 && (times.max_ms - 1000.0).abs() < 1.0, "{times:?}");
+    }
+}
