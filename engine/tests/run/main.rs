@@ -1,5 +1,6 @@
 //! The run, event by event: what it then is, and exactly what it asks for.
 
+mod anything;
 mod deadline;
 mod members;
 mod rounds;

@@ -1,5 +1,6 @@
 //! The session, event by event: exactly what it asks for, and when it wants to be woken.
 
+mod anything;
 mod drain;
 mod link;
 mod work;
