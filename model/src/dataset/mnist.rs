@@ -275,8 +275,12 @@ pub fn default_mnist_dir() -> PathBuf {
     let here = env::current_dir().ok();
     let executable = env::current_exe().ok();
     let ancestors = executable.iter().flat_map(|path| path.ancestors().map(Path::to_owned));
-    let mut checkouts = here.into_iter().chain(ancestors).map(|root| root.join("data/mnist"));
-    checkouts.find(|dir| MnistFile::TrainImages.locate(dir).is_ok()).unwrap_or_else(cache_dir)
+    checkout_dir(here.into_iter().chain(ancestors)).unwrap_or_else(cache_dir)
+}
+
+/// `data/mnist` of the first root that has the files there.
+fn checkout_dir(roots: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    roots.map(|root| root.join("data/mnist")).find(|dir| MnistFile::TrainImages.locate(dir).is_ok())
 }
 
 /// The folder in the user's cache that `fetch` fills.

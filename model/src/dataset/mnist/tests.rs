@@ -98,3 +98,12 @@ fn the_checkout_verifies() {
     let bytes: Vec<usize> = verified.iter().map(|file| file.bytes).collect();
     assert_eq!(bytes, [47_040_016, 60_008, 7_840_016, 10_008]);
 }
+
+#[test]
+fn a_checkout_is_found_from_anywhere_inside_it() {
+    let below = mnist_dir().join("../../target/release/deps/program");
+    let found = checkout_dir(below.ancestors().map(Path::to_owned)).expect("an ancestor has the files");
+    assert!(verify(&found).is_ok());
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    assert_eq!(checkout_dir([elsewhere.path().to_owned()].into_iter()), None);
+}
