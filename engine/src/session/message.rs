@@ -168,7 +168,8 @@ pub enum Action {
         /// Why, in words.
         why: String,
     },
-    /// Compute a task; the shell may drop one that it has not begun if a later round's comes.
+    /// Compute a task. It goes on when the link is lost: if the same units of the same params are leased again
+    /// meanwhile, no second word comes, and what the shell still waits for (samples, say) it must ask for again.
     Compute(Task),
     /// Stop working on this task if possible, and drop its sum: it was answered, or nobody wants it any more. Until
     /// this comes the sum may be asked for again.
