@@ -84,10 +84,9 @@ impl Network {
         self.mlp = flat::load(std::mem::replace(&mut self.mlp, empty), params, &self.device);
     }
 
-    /// Lends the spare storage to `fill`, which appends a batch's rows to it.
+    /// A batch's rows, written by `fill` into the storage of the last batch, which still holds that one's.
     pub(crate) fn rows(&mut self, fill: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
         let mut rows = std::mem::take(&mut self.spare);
-        rows.clear();
         fill(&mut rows);
         rows
     }

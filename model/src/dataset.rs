@@ -8,6 +8,7 @@ pub mod synthetic;
 
 use std::path::Path;
 
+use pulp::{Arch, NullaryFnOnce};
 use syngrad_engine::random::{Purpose, Stream};
 use syngrad_engine::spec::DataSpec;
 use thiserror::Error;
@@ -161,18 +162,36 @@ impl Samples {
         Self { inputs: self.inputs, classes: self.classes, features, labels }
     }
 
-    /// Appends the features of samples as the networks see them.
-    pub(crate) fn widen(&self, indices: impl Iterator<Item = usize>, out: &mut Vec<f32>) {
-        for index in indices {
-            widen(self.image(index), out);
+    /// Makes `out` the features of samples, as the networks see them, row-major.
+    pub(crate) fn widen(&self, indices: impl ExactSizeIterator<Item = usize>, out: &mut Vec<f32>) {
+        out.resize(indices.len() * self.inputs, 0.0);
+        for (index, row) in indices.zip(out.chunks_exact_mut(self.inputs)) {
+            widen(self.image(index), row);
         }
     }
 }
 
-/// Appends bytes as the networks see them: byte / 255, by multiplication with the nearest f32.
-pub(crate) fn widen(bytes: &[u8], out: &mut Vec<f32>) {
-    const SCALE: f32 = 1.0 / 255.0;
-    out.extend(bytes.iter().map(|&byte| f32::from(byte) * SCALE));
+/// Writes bytes as the networks see them: byte / 255, by multiplication with the nearest f32.
+pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
+    Arch::new().dispatch(Widen { bytes, out });
+}
+
+/// Compiled for every vector width and chosen at run time: at the narrowest, this loop is 7 % of a training step.
+struct Widen<'a> {
+    bytes: &'a [u8],
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        const SCALE: f32 = 1.0 / 255.0;
+        for (out, &byte) in self.out.iter_mut().zip(self.bytes) {
+            *out = f32::from(byte) * SCALE;
+        }
+    }
 }
 
 /// Samples to train on, and others to test on.

@@ -52,7 +52,7 @@ fn pass(network: &mut Network, layout: &Layout, seed: u64, batch: u32, hasher: &
     let mut stream = Stream::new(seed, Purpose::Fingerprint, &[u64::from(batch)]);
     let labels: Vec<u8> = (0..batch).map(|_| stream.below(network.classes() as u64) as u8).collect();
     let features = batch as usize * network.inputs();
-    let rows = network.rows(|rows| rows.extend((0..features).map(|_| stream.unit_f32())));
+    let rows = (0..features).map(|_| stream.unit_f32()).collect();
     let mut gradient = vec![0.0; layout.params()];
     let loss = network.gradient(rows, labels.into_iter(), &mut gradient);
     hasher.update(&batch.to_le_bytes()).update(&loss.to_bits().to_le_bytes());

@@ -69,7 +69,7 @@ impl Predictor {
     /// [`ShapeError`] unless the bytes are whole rows.
     pub fn predict_bytes(&self, rows: &[u8]) -> Result<Vec<f32>, ShapeError> {
         self.answer(rows, |rows| {
-            let mut wide = Vec::with_capacity(rows.len());
+            let mut wide = vec![0.0; rows.len()];
             widen(rows, &mut wide);
             wide
         })

@@ -21,7 +21,6 @@ use crate::shape::ShapeError;
 #[derive(Debug)]
 pub struct Trainer {
     layout: Arc<Layout>,
-    params: Vec<f32>,
     kernel: Kernel,
     batch: Vec<u32>,
 }
@@ -32,11 +31,12 @@ enum Kernel {
     Noop { update: Vec<f32> },
 }
 
-/// State of local steps; begins anew in every unit.
+/// State of local steps. All but the params before them begins anew in every unit.
 #[derive(Debug)]
 struct Local {
     optimizer: Optimizer,
     learning_rate: f32,
+    before: Vec<f32>,
     params: Vec<f32>,
     gradient: Vec<f32>,
 }
@@ -84,7 +84,7 @@ impl Trainer {
             Some(network) => Kernel::Network { network: Box::new(network), local: Local::new(spec, params) },
             None => Kernel::Noop { update: noop_update(params) },
         };
-        Self { layout, params: vec![0.0; params], kernel, batch: Vec::new() }
+        Self { layout, kernel, batch: Vec::new() }
     }
 
     /// The layout of params and results.
@@ -98,10 +98,11 @@ impl Trainer {
     /// # Errors
     /// [`ShapeError`] unless there are as many as the layout has.
     pub fn load(&mut self, params: &[f32]) -> Result<(), ShapeError> {
-        ShapeError::check("params", self.params.len(), params.len())?;
-        self.params.copy_from_slice(params);
+        ShapeError::check("params", self.layout.params(), params.len())?;
         match &mut self.kernel {
-            Kernel::Network { network, .. } => network.load(params),
+            Kernel::Network { network, local: None } => network.load(params),
+            // Every local step loads its own.
+            Kernel::Network { local: Some(local), .. } => local.before.copy_from_slice(params),
             Kernel::Noop { .. } => {}
         }
         Ok(())
@@ -124,7 +125,7 @@ impl Trainer {
         shard: &Samples,
         out: &mut [f32],
     ) -> Result<UnitReport, TrainError> {
-        ShapeError::check("the output of a unit", self.params.len(), out.len())?;
+        ShapeError::check("the output of a unit", self.layout.params(), out.len())?;
         let report = match (&mut self.kernel, work) {
             (Kernel::Noop { update }, work) => {
                 out.copy_from_slice(update);
@@ -142,7 +143,7 @@ impl Trainer {
             }
             (Kernel::Network { network, local: Some(local) }, Work::LocalEpochs { epochs, batch }) => {
                 fits(network, shard)?;
-                local.begin(&self.params);
+                local.begin();
                 let first = u64::from(round.0) * u64::from(epochs);
                 let mut loss_sum = 0.0;
                 for pass in first..first + u64::from(epochs) {
@@ -150,8 +151,7 @@ impl Trainer {
                         loss_sum += local.step(network, shard, chunk);
                     }
                 }
-                network.load(&self.params);
-                local.delta(&self.params, shard.len(), out);
+                local.delta(shard.len(), out);
                 UnitReport { loss_sum, samples: u64::from(epochs) * shard.len() as u64 }
             }
             (Kernel::Network { .. }, work) => return Err(TrainError::ForeignWork { work }),
@@ -170,15 +170,16 @@ impl Local {
             Algorithm::Fedavg { local_optimizer, .. } => Some(Self {
                 optimizer: Optimizer::new(local_optimizer, params),
                 learning_rate: local_optimizer.learning_rate() as f32,
+                before: vec![0.0; params],
                 params: vec![0.0; params],
                 gradient: vec![0.0; params],
             }),
         }
     }
 
-    fn begin(&mut self, params: &[f32]) {
+    fn begin(&mut self) {
         self.optimizer.reset();
-        self.params.copy_from_slice(params);
+        self.params.copy_from_slice(&self.before);
     }
 
     fn step(&mut self, network: &mut Network, shard: &Samples, batch: &[u32]) -> f64 {
@@ -192,9 +193,9 @@ impl Local {
         loss
     }
 
-    fn delta(&self, before: &[f32], samples: usize, out: &mut [f32]) {
+    fn delta(&self, samples: usize, out: &mut [f32]) {
         let weight = samples as f32;
-        for ((out, before), after) in out.iter_mut().zip(before).zip(&self.params) {
+        for ((out, before), after) in out.iter_mut().zip(&self.before).zip(&self.params) {
             *out = weight * (before - after);
         }
     }

@@ -41,7 +41,7 @@ fn samples_are_checked_when_they_are_made() {
 #[test]
 fn widening_covers_0_to_1_and_nothing_else() {
     let bytes: Vec<u8> = (0..=255).collect();
-    let mut wide = Vec::new();
+    let mut wide = vec![f32::NAN; 256];
     widen(&bytes, &mut wide);
     assert_eq!((wide[0], wide[255]), (0.0, 1.0));
     for (byte, value) in bytes.iter().zip(wide) {
