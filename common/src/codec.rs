@@ -239,3 +239,6 @@ impl ParamsAssembler {
         self.params
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,12 @@ pub fn read(status: &Status) -> Failure {
     Failure::new(code, message)
 }
 
+/// Whether `status` was made by [`of`], on whichever side.
+#[must_use]
+pub fn is_ours(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.domain == DOMAIN)
+}
+
 /// What a status of another program, or of a library below us, means here.
 fn code_of(code: tonic::Code) -> Code {
     match code {

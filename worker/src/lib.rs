@@ -1,1 +1,27 @@
-//! placeholder
+//! The worker: a partner's process. It dials out, takes leases, computes units and sends their sum.
+//!
+//! ```text
+//!   coordinator ⇄ link ⇄ join ⇄ engine::session   what to do next, decided without I/O
+//!                        │  ⇅
+//!                        │  round     the params of the open round
+//!                        │  data      samples of the leased shards, fetched once a run
+//!                        ▼  guard     the last look at what leaves, and the ledger
+//!                     trainer         a thread of its own
+//! ```
+//!
+//! One task owns everything but the trainer. It never blocks, so heartbeats go out while a unit is computed, and a
+//! lease that has become useless is dropped between two units.
+
+mod config;
+mod data;
+mod guard;
+mod join;
+mod link;
+mod report;
+mod round;
+mod sums;
+mod trainer;
+
+pub use config::{Config, Patience};
+pub use join::join;
+pub use report::{Line, Reporter, Tone};

@@ -1,0 +1,361 @@
+//! The one task that owns a worker: it turns what happens into events, and executes what the session decides.
+
+mod receive;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
+use syngrad_common::wire::{Declined, Hello, LeasedUnit, Ready, ResumeToken, RunOpened, ToCoordinator};
+use syngrad_common::{Code, Failure};
+use syngrad_engine::session::{Action, Event, Exit, Session, Task};
+use syngrad_engine::{Digest, LeaseId, Round, RunId, Time};
+
+use crate::config::Config;
+use crate::data::{Assignment, Data, Fetched, Obstacle};
+use crate::guard::{Guard, Ledger};
+use crate::link::{Happening, Link};
+use crate::report::{self, Reporter};
+use crate::round::Rounds;
+use crate::sums::Sums;
+use crate::trainer::{Job, Prepared, Product, Trainer};
+
+/// Time in which the last words must have gone out.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Works for the coordinator that `config` names until `shutdown` is done and the tasks in hand are answered.
+/// Connections that fail are made again; `reporter` hears of it.
+///
+/// It belongs on a `current_thread` runtime; what computes has a thread of its own.
+///
+/// # Errors
+/// [`Failure`] if the coordinator refuses this worker for good, or the worker itself is broken.
+pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    let mut worker = Worker::new(config, reporter)?;
+    tokio::pin!(shutdown);
+    let mut asked = false;
+    let end = loop {
+        let deadline = worker.session.deadline().map(|deadline| worker.clock.instant(deadline));
+        let happened = tokio::select! {
+            happening = worker.link.next() => Happened::OnLink(happening),
+            product = worker.trainer.next() => Happened::Made(product?),
+            fetched = worker.data.next() => Happened::Fetched(fetched),
+            () = at(deadline) => Happened::Tick,
+            () = &mut shutdown, if !asked => Happened::Asked,
+        };
+        asked |= matches!(happened, Happened::Asked);
+        worker.take(happened)?;
+        if let Some(end) = worker.settle()? {
+            break end;
+        }
+    };
+    worker.end(end).await
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+enum Happened {
+    OnLink(Happening),
+    Made(Product),
+    Fetched(Fetched),
+    Tick,
+    Asked,
+}
+
+/// The session's time, counted from the start of the worker.
+#[derive(Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Time {
+        Time(0).after(self.0.elapsed())
+    }
+
+    fn instant(self, time: Time) -> Instant {
+        self.0 + time.since(Time(0))
+    }
+}
+
+/// A run that is open to this worker.
+struct Run {
+    opened: RunOpened,
+    prepared: Option<Box<Prepared>>,
+    guard: Option<Guard>,
+}
+
+/// Units of a lease, until the session asks for their sum.
+struct Grant {
+    lease: LeaseId,
+    round: Round,
+    units: Vec<LeasedUnit>,
+}
+
+struct Worker<R> {
+    config: Config,
+    clock: Clock,
+    session: Session,
+    reporter: R,
+    link: Link,
+    trainer: Trainer,
+    rounds: Rounds,
+    data: Data,
+    sums: Sums,
+    resume: Option<ResumeToken>,
+    run: Option<Run>,
+    grant: Option<Grant>,
+    /// The last thing that went wrong, for the code of the report that follows.
+    trouble: Option<Failure>,
+    events: VecDeque<Event>,
+}
+
+impl<R: Reporter> Worker<R> {
+    fn new(config: Config, reporter: R) -> Result<Self, Failure> {
+        Ok(Self {
+            clock: Clock(Instant::now()),
+            session: Session::new(config.session()),
+            reporter,
+            link: Link::new(config.address.clone(), config.security),
+            trainer: Trainer::start(config.device)?,
+            rounds: Rounds::default(),
+            data: Data::new(config.cache_bytes),
+            sums: Sums::default(),
+            resume: None,
+            run: None,
+            grant: None,
+            trouble: None,
+            events: VecDeque::new(),
+            config,
+        })
+    }
+
+    fn take(&mut self, happened: Happened) -> Result<(), Failure> {
+        match happened {
+            Happened::OnLink(Happening::Connected) => self.events.push_back(Event::Connected),
+            Happened::OnLink(Happening::Message(message)) => {
+                if let Err(failure) = self.receive(message) {
+                    self.lose(failure);
+                }
+            }
+            Happened::OnLink(Happening::Lost(failure)) => self.lose(failure),
+            Happened::Made(product) => self.made(product),
+            Happened::Fetched(fetched) => return self.fetched(fetched),
+            Happened::Tick => self.events.push_back(Event::Tick),
+            Happened::Asked => self.events.push_back(Event::Drain),
+        }
+        Ok(())
+    }
+
+    /// Lets the session decide until there is nothing left to decide.
+    fn settle(&mut self) -> Result<Option<Exit>, Failure> {
+        let mut actions = Vec::new();
+        while let Some(event) = self.events.pop_front() {
+            self.session.handle(self.clock.now(), event, &mut actions);
+            for action in actions.drain(..) {
+                if let Some(exit) = self.act(action)? {
+                    return Ok(Some(exit));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn end(self, exit: Exit) -> Result<(), Failure> {
+        let Self { link, trouble, .. } = self;
+        match exit {
+            Exit::Drained => {
+                // What has not gone out by then would not have gone out later either.
+                let _ = tokio::time::timeout(FAREWELL, link.finish()).await;
+                Ok(())
+            }
+            Exit::Refused { why } => {
+                let code = trouble.map_or(Code::NotAuthorized, |failure| failure.code);
+                Err(Failure::new(code, why))
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Result<Option<Exit>, Failure> {
+        match action {
+            Action::Connect => self.link.dial(),
+            Action::Disconnect => self.hang_up(),
+            Action::SendHello => self.say(ToCoordinator::Hello(self.hello())),
+            Action::SendHeartbeat => self.say(ToCoordinator::Heartbeat),
+            Action::SendLeave => self.say(ToCoordinator::Leave { why: "this worker was asked to stop".to_owned() }),
+            Action::Prepare { run } => self.prepare(run)?,
+            Action::SendReady { run } => self.ready(run),
+            Action::SendDeclined { run, why } => self.say(ToCoordinator::Declined(Declined { run, why })),
+            Action::Compute(task) => self.compute(task)?,
+            Action::Forget { lease } => {
+                self.data.forget(lease);
+                self.sums.forget(lease);
+                self.trainer.forget(lease)?;
+            }
+            Action::SendUpdate { task, update } => self.send_update(&task, update),
+            Action::Report(report) => {
+                let line = report::put(report, self.clock.now(), self.trouble.as_ref(), &self.ledger());
+                self.reporter.line(line);
+            }
+            Action::Exit(exit) => return Ok(Some(exit)),
+        }
+        Ok(None)
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
+            build: self.config.build.clone(),
+            worker: self.config.worker,
+            partner: self.config.partner.clone(),
+            resume: self.resume,
+        }
+    }
+
+    fn say(&mut self, message: ToCoordinator) {
+        if let Err(failure) = self.link.send(message) {
+            self.lose(failure);
+        }
+    }
+
+    /// The link is down, or of no more use.
+    fn lose(&mut self, failure: Failure) {
+        self.hang_up();
+        tracing::debug!(code = %failure.code, why = %failure, "the link is lost");
+        self.events.push_back(Event::Disconnected { why: failure.message.clone() });
+        self.trouble = Some(failure);
+    }
+
+    fn hang_up(&mut self) {
+        self.link.close();
+        self.rounds.interrupt();
+        self.data.interrupt();
+        self.grant = None;
+    }
+
+    fn prepare(&mut self, run: RunId) -> Result<(), Failure> {
+        match &self.run {
+            Some(known) if known.opened.run == run => self.trainer.prepare(known.opened.clone()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn ready(&mut self, run: RunId) {
+        let Some(prepared) = self.prepared(run) else { return };
+        let ready = Ready {
+            run,
+            layout: prepared.layout.digest(),
+            fingerprint: prepared.fingerprint,
+            milli_units_per_second: prepared.milli_units_per_second,
+        };
+        self.say(ToCoordinator::Ready(ready));
+    }
+
+    fn prepared(&self, run: RunId) -> Option<&Prepared> {
+        self.run.as_ref().filter(|known| known.opened.run == run).and_then(|known| known.prepared.as_deref())
+    }
+
+    fn ledger(&self) -> Ledger {
+        let guard = self.run.as_ref().and_then(|run| run.guard.as_ref());
+        guard.map_or_else(Ledger::default, Guard::ledger)
+    }
+
+    fn compute(&mut self, task: Task) -> Result<(), Failure> {
+        let open = self.rounds.open().filter(|open| open.digest == task.params).cloned();
+        let grant = self.grant.take().filter(|grant| grant.lease == task.lease && grant.round == task.round);
+        // The session asks for what it was just told of; a grant that is gone went with its link.
+        let (Some(round), Some(grant)) = (open, grant) else { return Ok(()) };
+        match self.data.take(Assignment { task, round, units: grant.units }) {
+            Some(job) => self.order(job),
+            None => {
+                self.fetch_missing();
+                Ok(())
+            }
+        }
+    }
+
+    fn order(&mut self, mut job: Job) -> Result<(), Failure> {
+        job.memory = self.sums.memory();
+        self.trainer.compute(job)
+    }
+
+    fn fetch_missing(&mut self) {
+        let prepared = self.run.as_ref().and_then(|run| run.prepared.as_deref());
+        if let (Some(client), Some(resume), Some(prepared)) = (self.link.client(), self.resume, prepared) {
+            self.data.fetch_missing(&client, resume, &prepared.plan);
+        }
+    }
+
+    fn send_update(&mut self, task: &Task, update: Digest) {
+        let guard = self.run.as_mut().and_then(|run| run.guard.as_mut());
+        let (Some(guard), Some(sum)) = (guard, self.sums.send(update, task.lease)) else { return };
+        match guard.release(task, sum) {
+            Ok((update, payload)) => {
+                if let Err(failure) = self.link.send_update(update, payload) {
+                    self.lose(failure);
+                }
+            }
+            Err(failure) => self.unfit(task.run, failure),
+        }
+    }
+
+    fn unfit(&mut self, run: RunId, failure: Failure) {
+        let why = failure.message.clone();
+        self.trouble = Some(failure);
+        self.events.push_back(Event::Unfit { run, why });
+    }
+
+    fn made(&mut self, product: Product) {
+        match product {
+            Product::Prepared(run, prepared) => {
+                if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == run) {
+                    known.guard = Some(Guard::new(run, &prepared.layout));
+                    known.prepared = Some(prepared);
+                }
+                self.events.push_back(Event::Prepared { run });
+            }
+            Product::Unfit(run, failure) => self.unfit(run, failure),
+            Product::Computed(task, sum) => {
+                let update = sum.digest;
+                self.sums.keep(task.lease, *sum);
+                self.events.push_back(Event::Computed { task, update });
+            }
+            Product::Failed(task, failure) => {
+                let why = failure.message.clone();
+                self.trouble = Some(failure);
+                self.events.push_back(Event::Failed { task, why });
+            }
+        }
+    }
+
+    fn fetched(&mut self, fetched: Fetched) -> Result<(), Failure> {
+        let (shard, outcome) = fetched.into_parts();
+        match outcome {
+            Ok((samples, bytes)) => {
+                if let Some(guard) = self.run.as_mut().and_then(|run| run.guard.as_mut()) {
+                    guard.received_shard(bytes);
+                }
+                for job in self.data.arrived(shard, samples, bytes) {
+                    self.order(job)?;
+                }
+                self.fetch_missing();
+            }
+            Err(Obstacle::Damaged(failure)) => {
+                for task in self.data.unobtainable(shard) {
+                    self.events.push_back(Event::Failed { task, why: failure.message.clone() });
+                }
+                self.trouble = Some(failure);
+            }
+            // A new link brings new leases, and with them the right to ask again.
+            Err(Obstacle::Unavailable(failure)) => {
+                self.data.missed(shard);
+                self.lose(failure);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! What the coordinator says, checked against what it said before.
+
+use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
+use syngrad_common::wire::{Answer, Leased, Refused, RoundOpened, RunClosed, RunOpened, ToWorker, Verdict, Welcome};
+use syngrad_common::{Code, Failure};
+use syngrad_engine::Units;
+use syngrad_engine::session::{self, Event, Retry, Task};
+
+use super::{Grant, Run, Worker};
+use crate::report::Reporter;
+
+fn unexpected(what: &str) -> Failure {
+    Failure::new(Code::UnexpectedMessage, format!("the coordinator sent {what}"))
+}
+
+impl<R: Reporter> Worker<R> {
+    /// Takes a message; an error means that this coordinator cannot be talked to.
+    pub(super) fn receive(&mut self, message: ToWorker) -> Result<(), Failure> {
+        let event = match message {
+            ToWorker::Welcome(welcome) => self.welcomed(welcome)?,
+            ToWorker::Refused(refused) => self.refused(refused),
+            ToWorker::RunOpened(opened) => self.run_opened(opened),
+            ToWorker::RoundOpened(opened) => self.round_opened(opened)?,
+            ToWorker::Frame(frame) => self.frame(&frame)?,
+            ToWorker::Leased(leased) => self.leased(leased)?,
+            ToWorker::Answer(answer) => self.answered(answer),
+            ToWorker::RunClosed(closed) => self.run_closed(closed),
+            ToWorker::Heartbeat => Event::Heard,
+        };
+        self.events.push_back(event);
+        Ok(())
+    }
+
+    fn welcomed(&mut self, welcome: Welcome) -> Result<Event, Failure> {
+        let Welcome { protocol, build, resume, heartbeat, silence } = welcome;
+        if !(PROTOCOL_MIN..=PROTOCOL_MAX).contains(&protocol) {
+            let why = format!(
+                "the coordinator chose protocol {protocol}; this worker speaks {PROTOCOL_MIN} to {PROTOCOL_MAX}"
+            );
+            return Err(Failure::new(Code::ProtocolVersion, why));
+        }
+        tracing::debug!(build, "welcomed");
+        self.resume = Some(resume);
+        self.trouble = None;
+        Ok(Event::Welcomed { heartbeat, silence })
+    }
+
+    fn refused(&mut self, refused: Refused) -> Event {
+        let Refused { code, why, retry } = refused;
+        self.trouble = Some(Failure::new(code, why.clone()));
+        let retry = if retry { Retry::Later } else { Retry::Never };
+        Event::Refused { why, retry }
+    }
+
+    fn run_opened(&mut self, opened: RunOpened) -> Event {
+        let run = opened.run;
+        if self.run.as_ref().is_none_or(|known| known.opened != opened) {
+            self.data.clear();
+            self.rounds.interrupt();
+            self.run = Some(Run { opened, prepared: None, guard: None });
+        }
+        Event::RunOpened { run }
+    }
+
+    fn round_opened(&mut self, opened: RoundOpened) -> Result<Event, Failure> {
+        let prepared = self.run.as_ref().filter(|run| run.opened.run == opened.run);
+        let prepared = prepared.and_then(|run| run.prepared.as_deref());
+        let prepared =
+            prepared.ok_or_else(|| unexpected("params of a run that this worker has not said it is ready for"))?;
+        self.rounds.announce(opened, &prepared.layout, prepared.plan.units())?;
+        Ok(Event::Heard)
+    }
+
+    fn frame(&mut self, frame: &[u8]) -> Result<Event, Failure> {
+        let complete = self.rounds.push(frame)?;
+        if let (Some(bytes), Some(guard)) = (complete, self.run.as_mut().and_then(|run| run.guard.as_mut())) {
+            guard.received_params(bytes);
+        }
+        Ok(Event::Heard)
+    }
+
+    fn leased(&mut self, leased: Leased) -> Result<Event, Failure> {
+        let Leased { run, round, lease, units, deadline: _ } = leased;
+        let open = self.rounds.open().filter(|open| (open.run, open.round) == (run, round));
+        let open = open.ok_or_else(|| unexpected("a lease of a round whose params it has not sent"))?;
+        let most = self.prepared(run).map_or(0, |prepared| prepared.plan.units());
+        if let Some(unit) = units.iter().find(|unit| unit.unit.0 >= most) {
+            return Err(unexpected(&format!("a lease of unit {}, and the run has {most}", unit.unit)));
+        }
+        let set: Units = units.iter().map(|unit| unit.unit).collect();
+        let task = Task { run, round, lease, units: set, params: open.digest };
+        self.grant = Some(Grant { lease, round, units });
+        // A task that waits for samples since before the link was made anew may ask for them now.
+        self.fetch_missing();
+        Ok(Event::Leased(task))
+    }
+
+    fn answered(&mut self, answer: Answer) -> Event {
+        let Answer { lease, verdict } = answer;
+        self.sums.answered(lease);
+        let answer = match verdict {
+            Verdict::Accepted => session::Answer::Accepted,
+            Verdict::Duplicate { .. } => session::Answer::Duplicate,
+            Verdict::Late { .. } => session::Answer::Late,
+            Verdict::Rejected { code, why } => {
+                self.trouble = Some(Failure::new(code, why.clone()));
+                session::Answer::Rejected { why }
+            }
+        };
+        Event::Answered { lease, answer }
+    }
+
+    fn run_closed(&mut self, closed: RunClosed) -> Event {
+        let RunClosed { run, how } = closed;
+        if self.run.as_ref().is_some_and(|known| known.opened.run == run) {
+            self.data.clear();
+        }
+        Event::RunClosed { run, how }
+    }
+}

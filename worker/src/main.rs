@@ -1,0 +1,68 @@
+//! The slim worker: what a partner needs on a machine, and nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use syngrad_common::telemetry::{self, Format};
+use syngrad_common::transport::{Address, Security};
+use syngrad_common::{Code, Failure};
+use syngrad_engine::PartnerName;
+use syngrad_model::Device;
+use syngrad_worker::{Config, Line, join};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Work for a coordinator until SIGTERM or Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "syngrad-worker", version)]
+struct Arguments {
+    /// The coordinator, as host:port.
+    address: Address,
+    /// Connect without encryption; allowed within this machine only.
+    #[arg(long, required = true)]
+    insecure: bool,
+    /// The partner whose worker this is.
+    #[arg(long, value_parser = PartnerName::parse)]
+    partner: PartnerName,
+    /// What computes.
+    #[arg(long, default_value_t)]
+    device: Device,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(code = %failure.code, "{failure}; {}", failure.code.next_step());
+            ExitCode::from(failure.code.exit() as u8)
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    telemetry::init(Format::Compact, "info").map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+    let Arguments { address, insecure: _, partner, device } = arguments;
+    let config = Config { device, ..Config::new(address, Security::InsecureLoopback, partner)? };
+    let no_signals = |error: std::io::Error| Failure::new(Code::LocalFile, format!("no signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let asked = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    join(config, |line: Line| tell(&line), asked).await
+}
+
+fn tell(line: &Line) {
+    match (line.tone, line.code) {
+        (syngrad_worker::Tone::Fine, _) => tracing::info!("{}", line.text),
+        (syngrad_worker::Tone::Trouble, Some(code)) => tracing::warn!(%code, "{}", line.text),
+        (syngrad_worker::Tone::Trouble, None) => tracing::warn!("{}", line.text),
+    }
+}

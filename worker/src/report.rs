@@ -1,0 +1,63 @@
+//! What the person who runs a worker is told: one line each time something changes.
+
+use syngrad_common::{Code, Failure};
+use syngrad_engine::Time;
+use syngrad_engine::session::Report;
+
+use crate::guard::Ledger;
+
+/// Whether a line is good news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Things go as they should.
+    Fine,
+    /// Something is wrong; the worker goes on as far as it can.
+    Trouble,
+}
+
+/// One line for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whether it is good news.
+    pub tone: Tone,
+    /// The code of a trouble, for `syngrad explain`.
+    pub code: Option<Code>,
+    /// The line.
+    pub text: String,
+}
+
+/// Takes lines; the caller decides where they go.
+pub trait Reporter {
+    /// Takes the next line.
+    fn line(&mut self, line: Line);
+}
+
+impl<F: FnMut(Line)> Reporter for F {
+    fn line(&mut self, line: Line) {
+        self(line);
+    }
+}
+
+/// Puts a session's report in words. `trouble` is the last failure of the link or the preparation.
+pub(crate) fn put(report: Report, now: Time, trouble: Option<&Failure>, ledger: &Ledger) -> Line {
+    let fine = |text| Line { tone: Tone::Fine, code: None, text };
+    let code = trouble.map(|failure| failure.code);
+    let bad = |code, text| Line { tone: Tone::Trouble, code, text };
+    match report {
+        Report::Connected => fine("connected to the coordinator".to_owned()),
+        Report::Working { run } => fine(format!("working for run {run}")),
+        Report::RunClosed { run, how } => fine(format!("run {run} is over: {how}; {ledger}")),
+        Report::Unreachable { why, again } => {
+            let wait = again.since(now).as_secs_f64();
+            bad(
+                code.or(Some(Code::ConnectionLost)),
+                format!("no connection: {why}; next try in {wait:.1} s, and so on"),
+            )
+        }
+        Report::Refused { why } => bad(code, format!("the coordinator refuses this worker: {why}")),
+        Report::Unfit { run, why } => {
+            bad(code.or(Some(Code::Unfit)), format!("this worker cannot take part in run {run}: {why}"))
+        }
+        Report::Rejected { why } => bad(code, format!("an update was not counted: {why}")),
+    }
+}

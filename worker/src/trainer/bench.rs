@@ -1,0 +1,195 @@
+//! What the trainer's thread does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use bytes::Bytes;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_common::wire::RunOpened;
+use syngrad_common::{Code, Failure};
+use syngrad_engine::digest::Domain;
+use syngrad_engine::plan::Sampler;
+use syngrad_engine::quantize::UnitSum;
+use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
+use syngrad_model::{Device, Trainer, fingerprint};
+use tokio::sync::mpsc::Sender;
+
+use super::{Job, Order, Part, Prepared, Product, Sum, speed};
+
+/// Takes orders until nobody gives any.
+pub(super) fn work(device: Device, orders: &Receiver<Order>, products: &Sender<Product>) {
+    let mut bench = Bench { device, queue: VecDeque::new(), setup: None };
+    while let Some(order) = bench.next_order(orders) {
+        let product = match order {
+            Order::Prepare(opened) => Some(bench.prepare(&opened)),
+            Order::Compute(job) => bench.compute(*job, orders),
+            Order::Forget(_) => None,
+        };
+        if let Some(product) = product
+            && products.blocking_send(product).is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct Bench {
+    device: Device,
+    queue: VecDeque<Order>,
+    setup: Option<Setup>,
+}
+
+/// What is built for a run, and serves every later run of the same spec.
+struct Setup {
+    prepared: Prepared,
+    trainer: Trainer,
+    sum: UnitSum,
+    samplers: BTreeMap<Unit, Sampler>,
+    values: Vec<f32>,
+    loaded: Option<(RunId, Round, Digest)>,
+}
+
+/// Whether a job is still wanted after a look at the orders.
+#[derive(PartialEq, Eq)]
+enum Wish {
+    GoOn,
+    Stop,
+}
+
+impl Bench {
+    fn next_order(&mut self, orders: &Receiver<Order>) -> Option<Order> {
+        match self.queue.pop_front() {
+            Some(order) => Some(order),
+            None => orders.recv().ok(),
+        }
+    }
+
+    /// Reads the orders that came meanwhile; a job that is forgotten is never begun.
+    fn look(&mut self, orders: &Receiver<Order>, current: LeaseId) -> Wish {
+        let mut wish = Wish::GoOn;
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Forget(lease)) if lease == current => wish = Wish::Stop,
+                Ok(Order::Forget(lease)) => {
+                    self.queue.retain(|order| !matches!(order, Order::Compute(job) if job.task.lease == lease));
+                }
+                Ok(order @ (Order::Prepare(_) | Order::Compute(_))) => self.queue.push_back(order),
+                Err(TryRecvError::Empty) => return wish,
+                Err(TryRecvError::Disconnected) => return Wish::Stop,
+            }
+        }
+    }
+
+    fn prepare(&mut self, opened: &RunOpened) -> Product {
+        let run = opened.run;
+        let built = self.setup.take().filter(|setup| setup.serves(opened));
+        match built.map_or_else(|| Setup::build(opened, self.device), Ok) {
+            Ok(setup) => {
+                let prepared = Box::new(setup.prepared.clone());
+                self.setup = Some(setup);
+                Product::Prepared(run, prepared)
+            }
+            Err(failure) => Product::Unfit(run, failure),
+        }
+    }
+
+    fn compute(&mut self, job: Job, orders: &Receiver<Order>) -> Option<Product> {
+        let Job { task, grid, params, parts, mut memory } = job;
+        let mut setup = match self.setup.take() {
+            Some(setup) => setup,
+            None => return Some(Product::Failed(task, Failure::new(Code::Unfit, "no run was prepared"))),
+        };
+        let outcome = setup.load(task.run, task.round, task.params, &params).and_then(|()| {
+            drop(params);
+            setup.sum.begin(setup.prepared.spec.spec().seed, task.round, &grid);
+            let (mut loss_sum, mut samples) = (0.0, 0);
+            for part in &parts {
+                if self.look(orders, task.lease) == Wish::Stop {
+                    return Ok(None);
+                }
+                let report = setup.add(task.round, part)?;
+                loss_sum += report.loss_sum;
+                samples += report.samples;
+            }
+            setup.sum.pack(&mut memory);
+            let digest = Digest::of(Domain::Update, &memory);
+            Ok(Some(Sum {
+                payload: Bytes::from(memory),
+                digest,
+                bits: grid.bits(),
+                units: setup.sum.units().clone(),
+                saturated: setup.sum.saturated(),
+                loss_sum,
+                samples,
+            }))
+        });
+        self.setup = Some(setup);
+        match outcome {
+            Ok(sum) => sum.map(|sum| Product::Computed(task, Box::new(sum))),
+            Err(failure) => Some(Product::Failed(task, failure)),
+        }
+    }
+}
+
+impl Setup {
+    fn build(opened: &RunOpened, device: Device) -> Result<Self, Failure> {
+        let canonical = Arc::new(CanonicalSpec::from_wire(&opened.spec, opened.spec_digest)?);
+        let spec = canonical.spec();
+        let plan = Plan::new(spec, opened.samples)?;
+        let mut trainer = Trainer::new(spec, device);
+        let layout = trainer.layout().clone();
+        if layout.digest() != opened.layout {
+            let (ours, theirs) = (layout.digest().short(), opened.layout.short());
+            let why = format!("this build's model has layout {ours}, the coordinator's has {theirs}");
+            return Err(Failure::new(Code::LayoutDiffers, why));
+        }
+        let prepared = Prepared {
+            fingerprint: fingerprint(spec, device),
+            milli_units_per_second: speed::measure(spec, &plan, &mut trainer),
+            plan,
+            layout: layout.clone(),
+            spec: canonical,
+        };
+        let values = vec![0.0; layout.params()];
+        Ok(Self { prepared, trainer, sum: UnitSum::new(layout), samplers: BTreeMap::new(), values, loaded: None })
+    }
+
+    /// Whether this is what `opened` asks for. Everything here follows from the spec and the number of samples.
+    fn serves(&self, opened: &RunOpened) -> bool {
+        self.prepared.spec.digest() == opened.spec_digest
+            && self.prepared.spec.json() == &opened.spec
+            && self.prepared.layout.digest() == opened.layout
+            && self.prepared.plan.samples() == opened.samples
+    }
+
+    fn load(&mut self, run: RunId, round: Round, digest: Digest, params: &[f32]) -> Result<(), Failure> {
+        let wanted = Some((run, round, digest));
+        if self.loaded != wanted {
+            self.loaded = None;
+            self.trainer.load(params).map_err(|error| Failure::new(Code::LayoutDiffers, error.to_string()))?;
+            self.loaded = wanted;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, round: Round, part: &Part) -> Result<syngrad_model::UnitReport, Failure> {
+        let seed = self.prepared.spec.spec().seed;
+        let len = self.prepared.plan.shard_len(part.unit);
+        let sampler = self.samplers.entry(part.unit).or_insert_with(|| Sampler::new(seed, part.unit, len));
+        let work = self.prepared.plan.work();
+        let report = self.trainer.unit(work, part.unit, round, sampler, &part.samples, &mut self.values);
+        let report = report.map_err(|error| Failure::new(code_of(&error), error.to_string()))?;
+        let added = self.sum.add(part.unit, &self.values);
+        added.map_err(|error| Failure::new(Code::NotFinite, error.to_string()))?;
+        Ok(report)
+    }
+}
+
+fn code_of(error: &syngrad_model::TrainError) -> Code {
+    match error {
+        syngrad_model::TrainError::Diverged { .. } => Code::NotFinite,
+        syngrad_model::TrainError::Shape(_) => Code::ShardCorrupt,
+        syngrad_model::TrainError::ForeignWork { .. } => Code::SpecDiffers,
+    }
+}

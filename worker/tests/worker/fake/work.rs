@@ -1,0 +1,140 @@
+//! A small run, and what a worker must answer in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use syngrad_common::codec;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_common::wire::{Leased, LeasedUnit, Ready, RoundOpened, RunOpened, ToCoordinator, ToWorker};
+use syngrad_engine::plan::Sampler;
+use syngrad_engine::quantize::UnitSum;
+use syngrad_engine::spec::RunSpec;
+use syngrad_engine::state::TrainingState;
+use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
+use syngrad_model::{Dataset, Device, Trainer, initial_params, layout, shard};
+
+use super::{Coordinator, Peer};
+
+const SPEC: &str = r#"
+name = "small"
+seed = 11
+update_bits = 16
+[model]
+kind = "mlp"
+inputs = 12
+hidden = [8]
+classes = 3
+[data]
+kind = "synthetic"
+samples = 96
+inputs = 12
+classes = 3
+[algorithm]
+kind = "sync-sgd"
+epochs = 4
+units = 3
+unit_samples = 8
+[optimizer]
+kind = "sgd"
+learning_rate = 0.1
+"#;
+
+pub struct Work {
+    pub spec: CanonicalSpec,
+    pub plan: Plan,
+    pub dataset: Dataset,
+    pub state: TrainingState,
+    pub run: RunId,
+}
+
+impl Work {
+    pub fn new() -> Self {
+        let canonical = CanonicalSpec::parse(SPEC).expect("a spec");
+        let spec: &RunSpec = canonical.spec();
+        let dataset = Dataset::load(&spec.data, spec.seed, ".".as_ref()).expect("synthetic samples");
+        let plan = Plan::new(spec, dataset.train.len() as u32).expect("a plan");
+        let params = initial_params(&spec.model, spec.seed);
+        let state = TrainingState::new(spec, &plan, layout(&spec.model), params).expect("a state");
+        Self { plan, dataset, state, run: RunId([3; 16]), spec: canonical }
+    }
+
+    pub fn opened(&self) -> RunOpened {
+        RunOpened {
+            run: self.run,
+            spec: self.spec.json().clone(),
+            spec_digest: self.spec.digest(),
+            layout: self.state.layout().digest(),
+            samples: self.plan.samples(),
+        }
+    }
+
+    pub fn blob(&self, unit: Unit) -> Vec<u8> {
+        let bounds = self.plan.shard_bounds(unit);
+        shard::encode(&self.dataset.train, &self.plan.shard_order()[bounds.start as usize..bounds.end as usize])
+    }
+
+    /// Offers the shards of all units.
+    pub fn offer(&self, coordinator: &Coordinator) {
+        let mut shards = coordinator.shards.lock().expect("no test panics with it");
+        for unit in (0..self.plan.units()).map(Unit) {
+            let blob = self.blob(unit);
+            shards.offer(shard::digest(&blob), &[&blob]);
+        }
+    }
+
+    /// Greets a worker, opens the run to it and takes its Ready.
+    pub async fn admit(&self, peer: &mut Peer) -> Ready {
+        peer.greet().await;
+        peer.say(ToWorker::RunOpened(self.opened()));
+        let Some(ToCoordinator::Ready(ready)) = peer.hear().await else { panic!("the worker gets ready") };
+        ready
+    }
+
+    pub fn params(&self, round: Round) -> (RoundOpened, Vec<Bytes>) {
+        let payload = codec::params_to_bytes(self.state.params());
+        let opened = RoundOpened {
+            run: self.run,
+            round,
+            params: self.state.params_digest(),
+            params_bytes: payload.len() as u64,
+            bits: self.state.grid().bits(),
+            exponents: self.state.grid().exponents().to_vec(),
+        };
+        // Cut where no value ends.
+        (opened, vec![payload.slice(..7), payload.slice(7..)])
+    }
+
+    pub fn send_params(&self, peer: &Peer, round: Round) {
+        let (opened, frames) = self.params(round);
+        peer.say(ToWorker::RoundOpened(opened));
+        frames.into_iter().for_each(|frame| peer.say(ToWorker::Frame(frame)));
+    }
+
+    pub fn lease(&self, round: Round, lease: u64, units: &[u32]) -> Leased {
+        let unit = |&index: &u32| {
+            let blob = self.blob(Unit(index));
+            LeasedUnit { unit: Unit(index), shard: shard::digest(&blob), shard_bytes: blob.len() as u64 }
+        };
+        Leased { run: self.run, round, lease: LeaseId(lease), units: units.iter().map(unit).collect(), deadline: None }
+    }
+
+    /// The sum of these units, computed here, packed.
+    pub fn expected(&self, round: Round, units: &[u32]) -> (Digest, Vec<u8>) {
+        let spec = self.spec.spec();
+        let mut trainer = Trainer::new(spec, Device::default());
+        trainer.load(self.state.params()).expect("its own params");
+        let mut sum = UnitSum::new(Arc::clone(self.state.layout()));
+        sum.begin(spec.seed, round, self.state.grid());
+        let mut values = vec![0.0; self.state.params().len()];
+        for &index in units {
+            let unit = Unit(index);
+            let samples = shard::decode(&self.blob(unit)).expect("its own encoding");
+            let mut sampler = Sampler::new(spec.seed, unit, self.plan.shard_len(unit));
+            trainer.unit(self.plan.work(), unit, round, &mut sampler, &samples, &mut values).expect("a gradient");
+            sum.add(unit, &values).expect("finite values");
+        }
+        let mut packed = Vec::new();
+        sum.pack(&mut packed);
+        (Digest::of(syngrad_engine::digest::Domain::Update, &packed), packed)
+    }
+}

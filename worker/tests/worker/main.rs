@@ -1,0 +1,5 @@
+//! A real worker and a scripted coordinator, over real gRPC.
+
+mod fake;
+mod session;
+mod trouble;
