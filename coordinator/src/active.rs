@@ -193,7 +193,7 @@ impl ActiveRun {
             evaluations: self.journal.evaluations(),
             newest: self.journal.newest().cloned(),
             members: view.members,
-            counters: Counters { rejected: view.counters.rejected + self.journal.strangers, ..view.counters },
+            counters: Counters { rejected: view.counters.rejected + self.journal.rejected, ..view.counters },
             traffic: self.journal.traffic,
             refused_sessions,
             train_time,

@@ -179,7 +179,7 @@ impl Driver {
             Message::Declined { session, declined } => self.declined(session, &declined),
             Message::Update(delivery) => self.delivered(delivery),
             Message::Malformed { session, lease, why } => self.malformed(session, lease, why),
-            Message::Expelled { session, lease, failure } => self.expelled(session, lease, failure),
+            Message::Expelled { session, failure } => self.expelled(session, failure),
             Message::Heard(session) => self.heard(session),
             Message::Gone { session, why } => self.gone(session, &why),
             Message::FetchShard(request) => self.fetch_shard(request),

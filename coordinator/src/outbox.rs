@@ -195,3 +195,68 @@ impl Stream for Outgoing {
         Poll::Ready(Some(message))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::StreamExt as _;
+    use syngrad_engine::spec::UpdateBits;
+    use syngrad_engine::{Digest, Round, RunId};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn params() -> Arc<Broadcast> {
+        let header = RoundOpened {
+            run: RunId([1; 16]),
+            round: Round(0),
+            params: Digest([2; 32]),
+            params_bytes: 2,
+            bits: UpdateBits::ThirtyTwo,
+            exponents: vec![0],
+        };
+        Arc::new(Broadcast { header, frames: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")] })
+    }
+
+    #[tokio::test]
+    async fn params_are_one_item_and_come_out_whole_and_in_order() {
+        let (outbox, outgoing) = outbox(LONG);
+        let params = params();
+        outbox.send_params(params.clone()).expect("room");
+        outbox.send(ToWorker::Heartbeat).expect("room");
+        assert_eq!(Arc::strong_count(&params), 2, "shared, not copied");
+        drop(outbox);
+        let all: Vec<ToWorker> = outgoing.collect().await;
+        let expected = [
+            ToWorker::RoundOpened(params.header.clone()),
+            ToWorker::Frame(Bytes::from_static(b"a")),
+            ToWorker::Frame(Bytes::from_static(b"b")),
+            ToWorker::Heartbeat,
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[tokio::test]
+    async fn a_full_outbox_refuses_and_one_that_is_cut_holds_nothing() {
+        let (outbox, mut outgoing) = outbox(LONG);
+        let params = params();
+        for _ in 0..OUTBOX {
+            outbox.send_params(params.clone()).expect("room");
+        }
+        assert_eq!(outbox.send(ToWorker::Heartbeat), Err(Full));
+        outbox.cut();
+        assert_eq!(Arc::strong_count(&params), 1);
+        assert_eq!(outgoing.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken() {
+        let (outbox, mut outgoing) = outbox(LONG);
+        let reading = tokio::spawn(async move { outgoing.next().await });
+        tokio::task::yield_now().await;
+        outbox.send(ToWorker::Heartbeat).expect("room");
+        assert_eq!(reading.await.expect("no panic"), Some(ToWorker::Heartbeat));
+    }
+}

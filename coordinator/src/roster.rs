@@ -128,3 +128,53 @@ impl Roster {
         self.seats.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::outbox::outbox;
+
+    fn seat(worker: u16, token: u8) -> Seat {
+        let mut id = [0; 16];
+        id[..2].copy_from_slice(&worker.to_le_bytes());
+        Seat {
+            worker: WorkerId(id),
+            partner: PartnerName::parse("a").expect("a name"),
+            token: ResumeToken::new([token; 32]),
+            outbox: outbox(Duration::from_secs(1)).0,
+            member: None,
+            _tether: oneshot::channel().0,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_identity_sits_once_and_only_its_token_replaces_it() {
+        let mut roster = Roster::default();
+        let worker = seat(1, 7).worker;
+        assert_eq!(roster.admit(worker, None), Ok(None));
+        let session = roster.seat(seat(1, 7));
+        assert_eq!(roster.admit(worker, None), Err(NoSeat::IdentityInUse));
+        assert_eq!(roster.admit(worker, Some(&ResumeToken::new([8; 32]))), Err(NoSeat::IdentityInUse));
+        assert_eq!(roster.admit(worker, Some(&ResumeToken::new([7; 32]))), Ok(Some(session)));
+        assert!(roster.remove(session).is_some() && roster.remove(session).is_none());
+        assert_eq!(roster.admit(worker, None), Ok(None));
+        assert_ne!(roster.seat(seat(1, 7)), session, "a session's number is never used again");
+    }
+
+    #[tokio::test]
+    async fn there_are_so_many_seats_and_no_more() {
+        let mut roster = Roster::default();
+        for worker in 0..MAX_SESSIONS as u16 {
+            roster.seat(seat(worker, 0));
+        }
+        assert_eq!(roster.admit(seat(u16::MAX, 0).worker, None), Err(NoSeat::RosterFull));
+        assert_eq!(roster.admit(seat(3, 0).worker, Some(&ResumeToken::new([0; 32]))), Ok(Some(SessionId(3))));
+    }
+
+    #[test]
+    fn tokens_differ() {
+        assert_ne!(draw_token().expect("random bytes"), draw_token().expect("random bytes"));
+    }
+}

@@ -12,7 +12,6 @@ use syngrad_common::codec::{Assembler, CodecError};
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
 use syngrad_common::wire::{Hello, Refused, ToCoordinator, ToWorker, Update, WireError};
 use syngrad_common::{Code, Failure};
-use syngrad_engine::LeaseId;
 use syngrad_engine::digest::Domain;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -48,13 +47,13 @@ enum End {
     /// The worker is gone.
     Gone { why: String },
     /// The worker broke the protocol.
-    Broken { lease: Option<LeaseId>, failure: Failure },
+    Broken { failure: Failure },
 }
 
 impl End {
     fn unexpected(found: &ToCoordinator, place: &str) -> Self {
         let failure = Failure::new(Code::UnexpectedMessage, format!("{} came {place}", name(found)));
-        Self::Broken { lease: None, failure }
+        Self::Broken { failure }
     }
 }
 
@@ -138,7 +137,7 @@ where
         let last = match end {
             End::Released => return,
             End::Gone { why } => Message::Gone { session, why },
-            End::Broken { lease, failure } => Message::Expelled { session, lease, failure },
+            End::Broken { failure } => Message::Expelled { session, failure },
         };
         // Without a driver there is nobody to tell.
         let _ = self.driver.tell(last).await;
@@ -171,12 +170,12 @@ where
     async fn next(&mut self, deadline: Instant) -> Result<ToCoordinator, End> {
         match timeout_at(deadline, self.inbound.next()).await {
             Ok(Some(Ok(message))) => Ok(message),
-            Ok(Some(Err(Trouble::Unreadable(failure)))) => Err(End::Broken { lease: None, failure }),
+            Ok(Some(Err(Trouble::Unreadable(failure)))) => Err(End::Broken { failure }),
             Ok(Some(Err(Trouble::Lost { why }))) => Err(End::Gone { why }),
             Ok(None) => Err(End::Gone { why: "its connection ended".into() }),
             Err(_) => {
                 let why = format!("nothing came for {:?}", self.patience.silence);
-                Err(End::Broken { lease: None, failure: Failure::new(Code::Silent, why) })
+                Err(End::Broken { failure: Failure::new(Code::Silent, why) })
             }
         }
     }
@@ -186,30 +185,30 @@ where
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| End::Released)?;
         let (session, lease) = (self.session, update.header.lease);
         let most = *self.driver.update_limit.borrow();
-        let broken = |error: CodecError| End::Broken { lease: Some(lease), failure: error.into() };
+        let broken = |error: CodecError| End::Broken { failure: error.into() };
         let assembler = Assembler::new(Domain::Update, update.header.digest, update.payload_bytes, most);
-        match self.assemble(assembler.map_err(broken)?, lease).await? {
+        match self.assemble(assembler.map_err(broken)?).await? {
             Ok(payload) => self.tell(Message::Update(Delivery { session, update, payload, permit })).await,
             // All bytes were read, so the stream is in step and can go on.
             Err(error) => self.tell(Message::Malformed { session, lease, why: error.to_string() }).await,
         }
     }
 
-    async fn assemble(&mut self, mut assembler: Assembler, lease: LeaseId) -> Result<Result<Bytes, CodecError>, End> {
+    async fn assemble(&mut self, mut assembler: Assembler) -> Result<Result<Bytes, CodecError>, End> {
         let began = Instant::now();
         let mut heard = began;
         while !assembler.is_complete() {
             let message = match self.next(began + self.patience.payload).await {
-                Err(End::Broken { failure, .. }) if failure.code == Code::Silent => {
+                Err(End::Broken { failure }) if failure.code == Code::Silent => {
                     let why = format!("the update was not complete after {:?}", self.patience.payload);
                     let failure = Failure::new(Code::PayloadTimeout, why);
-                    return Err(End::Broken { lease: Some(lease), failure });
+                    return Err(End::Broken { failure });
                 }
                 next => next?,
             };
             match message {
                 ToCoordinator::Frame(frame) => {
-                    assembler.push(frame).map_err(|error| End::Broken { lease: Some(lease), failure: error.into() })?;
+                    assembler.push(frame).map_err(|error| End::Broken { failure: error.into() })?;
                 }
                 ToCoordinator::Heartbeat => {}
                 ToCoordinator::Leave { why } => return Err(End::Gone { why: format!("it leaves: {why}") }),

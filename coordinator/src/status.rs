@@ -129,8 +129,8 @@ pub(crate) struct Journal {
     pub(crate) loss: f64,
     /// Workers of another numerics class that were let in.
     pub(crate) foreign_numerics: u32,
-    /// Updates of workers that are not in the run.
-    pub(crate) strangers: u64,
+    /// Messages that were refused before the engine saw them.
+    pub(crate) rejected: u64,
     evaluations: VecDeque<Point>,
     newest: Option<(Round, Evaluation)>,
     rounds: Histogram<u64>,
@@ -144,7 +144,7 @@ impl Journal {
             traffic: Traffic::default(),
             loss: f64::NAN,
             foreign_numerics: 0,
-            strangers: 0,
+            rejected: 0,
             evaluations: VecDeque::new(),
             newest: None,
             rounds,

@@ -28,8 +28,8 @@ pub(crate) enum Message {
     Update(Delivery),
     /// An update that is not what it says.
     Malformed { session: SessionId, lease: LeaseId, why: String },
-    /// A worker broke the protocol; the connection cannot go on.
-    Expelled { session: SessionId, lease: Option<LeaseId>, failure: Failure },
+    /// A worker broke the protocol or fell silent; the connection cannot go on.
+    Expelled { session: SessionId, failure: Failure },
     /// A sign of life.
     Heard(SessionId),
     /// A connection ended.

@@ -153,10 +153,10 @@ impl Driver {
     /// An update is not what its header says.
     pub(super) fn malformed(&mut self, session: SessionId, lease: LeaseId, why: String) {
         let member = self.roster.get(session).and_then(|seat| seat.member).filter(|_| self.active.is_some());
-        match member {
-            Some(member) => self.feed(Event::Malformed { member, lease: Some(lease), why }),
-            None => self.answer_stranger(session, lease, &Rejection::BadPayload { why }),
-        }
+        let rejection = Rejection::BadPayload { why };
+        let Some(member) = member else { return self.answer_stranger(session, lease, &rejection) };
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(&rejection) }));
+        self.feed(Event::Malformed { member, lease: Some(lease), why: rejection.to_string() });
     }
 
     fn accept(&mut self, member: MemberId, lease: LeaseId) {

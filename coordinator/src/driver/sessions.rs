@@ -70,10 +70,7 @@ impl Driver {
 
     /// Refuses a worker that has no seat.
     fn turn_away(&mut self, outbox: &Outbox, failure: Failure, retry: Retry) {
-        tracing::warn!(code = %failure.code, why = %failure, "a worker was refused");
-        let Failure { code, message } = failure;
-        // A worker that does not take this has lost its connection all the same.
-        let _ = outbox.send(ToWorker::Refused(Refused { code, why: message, retry: retry == Retry::Later }));
+        send_refusal(outbox, failure, retry);
         self.count_refusal();
     }
 
@@ -128,12 +125,17 @@ impl Driver {
         self.leave_run(session);
     }
 
-    /// A worker broke the protocol: what it sent is counted, and its connection ends.
-    pub(super) fn expelled(&mut self, session: SessionId, lease: Option<LeaseId>, failure: Failure) {
-        if let Some(member) = self.roster.get(session).and_then(|seat| seat.member) {
-            self.feed(Event::Malformed { member, lease, why: failure.message.clone() });
+    /// A worker broke the protocol or fell silent: its connection ends.
+    pub(super) fn expelled(&mut self, session: SessionId, failure: Failure) {
+        if failure.code != Code::Silent
+            && let Some(active) = &mut self.active
+        {
+            active.journal.rejected += 1;
         }
-        self.refuse_seated(session, failure, Retry::Later);
+        let Some(seat) = self.roster.remove(session) else { return };
+        send_refusal(&seat.outbox, failure, Retry::Later);
+        self.forget_member(&seat);
+        self.publish();
     }
 
     pub(super) fn heard(&mut self, session: SessionId) {
@@ -171,7 +173,7 @@ impl Driver {
     /// Answers an update of somebody who is not in the run, or of no run.
     pub(super) fn answer_stranger(&mut self, session: SessionId, lease: LeaseId, why: &Rejection) {
         if let Some(active) = &mut self.active {
-            active.journal.strangers += 1;
+            active.journal.rejected += 1;
         }
         let answer = ToWorker::Answer(Answer { lease, verdict: verdict(why) });
         if self.roster.get(session).is_some_and(|seat| seat.outbox.send(answer).is_err()) {
@@ -236,6 +238,13 @@ impl Driver {
             active.publish(self.refused_sessions);
         }
     }
+}
+
+fn send_refusal(outbox: &Outbox, failure: Failure, retry: Retry) {
+    let Failure { code, message } = failure;
+    tracing::warn!(%code, why = message, "a worker was refused");
+    // A worker that does not take this has lost its connection all the same.
+    let _ = outbox.send(ToWorker::Refused(Refused { code, why: message, retry: retry == Retry::Later }));
 }
 
 fn run_opened(active: &ActiveRun) -> RunOpened {
