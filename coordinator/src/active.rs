@@ -60,7 +60,7 @@ impl Membership {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ActiveRun {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) plan: Plan,
     /// Time after which the units of a lease may be given to others; none if never.
     pub(crate) lease_deadline: Option<Duration>,
@@ -88,7 +88,7 @@ pub(crate) struct ActiveRun {
 /// What a run is prepared from.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) plan: Plan,
     pub(crate) lease_deadline: Option<Duration>,
     pub(crate) run: Run,

@@ -82,7 +82,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     let params = initial_params(&spec.model, spec.seed);
     let state = TrainingState::new(spec, &plan, layout.clone(), params)
         .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?;
-    let identity = Identity {
+    let identity = Arc::new(Identity {
         run,
         name: spec.name.clone(),
 
@@ -90,7 +90,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         layout_digest: layout.digest(),
         params: layout.params() as u64,
         rounds: plan.rounds(),
-    };
+    });
     let quorum = QuorumRule::new(&spec.quorum, plan.units());
     let lease_deadline = match quorum.on_missing {
         OnMissing::Wait => None,

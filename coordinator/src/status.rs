@@ -32,6 +32,16 @@ pub(crate) enum Phase {
     Failed,
 }
 
+impl Phase {
+    /// Whether nothing will change any more.
+    pub(crate) fn is_over(self) -> bool {
+        match self {
+            Self::Waiting | Self::Training => false,
+            Self::Completed | Self::Stopped | Self::Failed => true,
+        }
+    }
+}
+
 /// One evaluation, for the curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
@@ -77,7 +87,7 @@ pub(crate) struct RoundTimes {
 /// A run at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct RunStatus {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) phase: Phase,
     pub(crate) reason: String,
     pub(crate) committed: u32,
@@ -99,7 +109,7 @@ pub(crate) struct RunStatus {
 
 impl RunStatus {
     /// A run nobody has joined yet.
-    pub(crate) fn opening(identity: Identity) -> Self {
+    pub(crate) fn opening(identity: Arc<Identity>) -> Self {
         Self {
             identity,
             phase: Phase::Waiting,

@@ -134,7 +134,8 @@ impl Driver {
             Tally { units: update.header.units.clone(), weight: weight.unwrap_or(0), saturated: update.saturated };
         let mut added = false;
         if is_of_open_round && weight.is_some() {
-            match on_this_thread(payload.len(), || active.aggregate.add(&payload, &tally)) {
+            let params = active.aggregate.sums().len();
+            match on_this_thread(params, || active.aggregate.add(&payload, &tally)) {
                 Ok(()) => added = true,
                 Err(AggregateError::Counted { .. }) => {}
                 Err(error) => return self.malformed(session, lease, error.to_string()),

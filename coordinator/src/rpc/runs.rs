@@ -2,9 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Failure, status, wire};
 use syngrad_engine::run::MemberView;
@@ -13,11 +14,14 @@ use syngrad_model::Evaluation;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::run_service_server::RunService;
 use tokio::sync::oneshot;
-use tokio_stream::wrappers::WatchStream;
+use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
 
 use crate::driver::{Handle, Message, Reply, StartRun, shutting_down};
 use crate::status::{Phase, Point, RunStatus, RunWatch};
+
+/// Time between two states on one watch.
+const WATCH_PACE: Duration = Duration::from_millis(20);
 
 /// See the module.
 #[derive(Debug)]
@@ -68,7 +72,7 @@ impl RunService for Runs {
     async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Self::WatchRunStream>, Status> {
         let watch = self.find(&request.get_ref().run).await?;
         let encode = |status: Arc<RunStatus>| Ok(v1::WatchRunResponse { status: Some(encode(&status)) });
-        Ok(Response::new(Box::pin(WatchStream::new(watch).map(encode))))
+        Ok(Response::new(Box::pin(changes(watch).map(encode))))
     }
 
     async fn stop_run(&self, request: Request<v1::StopRunRequest>) -> Result<Response<v1::StopRunResponse>, Status> {
@@ -77,6 +81,22 @@ impl RunService for Runs {
         let status = Some(encode(&watch.borrow()));
         Ok(Response::new(v1::StopRunResponse { status }))
     }
+}
+
+/// The state now and what follows, at a pace for readers: a run changes hundreds of times a second, and telling of each
+/// change would cost the rounds more than the reader gains. The last state comes at once.
+fn changes(mut watch: RunWatch) -> impl Stream<Item = Arc<RunStatus>> {
+    watch.mark_changed();
+    stream::unfold((watch, Instant::now()), |(mut watch, due)| async move {
+        watch.changed().await.ok()?;
+        tokio::select! {
+            () = sleep_until(due) => {}
+            // An error means that there will be no other state.
+            _ = watch.wait_for(|status| status.phase.is_over()) => {}
+        }
+        let status = watch.borrow_and_update().clone();
+        Some((status, (watch, Instant::now() + WATCH_PACE)))
+    })
 }
 
 /// The run a request names; none means the newest.

@@ -9,6 +9,7 @@ use syngrad_engine::Digest;
 use syngrad_engine::digest::Domain;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_client::TrainingServiceClient;
+use tonic::transport::Endpoint;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
@@ -178,6 +179,47 @@ async fn a_silent_member_is_dismissed_and_its_units_go_to_another() {
     let status = cluster.end_of_run().await;
     assert_eq!(status.phase(), v1::RunPhase::Completed);
     assert_eq!(status.counters.expect("counters").units_released, 2);
+}
+
+/// Sixty-four rounds of 160 kB.
+const LARGE: &str = r#"
+name = "large"
+[model]
+kind = "noop"
+params = 40000
+[data]
+kind = "synthetic"
+samples = 64
+inputs = 4
+classes = 4
+[algorithm]
+kind = "sync-sgd"
+epochs = 2
+units = 2
+unit_samples = 1
+[optimizer]
+kind = "sgd"
+learning_rate = 0.01
+[quorum]
+round_deadline_seconds = 0.02
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_does_not_read_is_given_up_and_the_others_go_on() {
+    let cluster = Cluster::start(Patience::default()).await;
+    cluster.start_run(LARGE).await.expect("started");
+    let narrow = Endpoint::from_shared(format!("http://{}", cluster.address)).expect("an address");
+    let (mut deaf, _) = FakeWorker::seated(narrow.connect().await.expect("it listens"), 1).await;
+    deaf.first_task().await;
+    let (mut worker, _) = FakeWorker::seated(cluster.connect().await, 2).await;
+    let opened = worker.run_opened().await;
+    let spec = worker.ready(&opened).await;
+    worker.work(&spec, None).await;
+    let status = cluster.end_of_run().await;
+    assert_eq!((status.phase(), status.rounds_committed), (v1::RunPhase::Completed, 64), "{}", status.reason);
+    let counters = status.counters.expect("counters");
+    assert_eq!((counters.joins, counters.leaves), (2, 1), "the deaf one was dismissed");
+    while deaf.next().await.expect("a clean end").is_some() {}
 }
 
 #[tokio::test]
