@@ -1,1 +1,133 @@
-//! placeholder
+//! The command line of syngrad, as a library: [`main`] is the whole program, and [`fleet`] runs it as many processes.
+//!
+//! ```text
+//!  args ──► main ──► one module a command ──► output: results on standard output, messages on standard error
+//!                         │                   exit:   eight exit codes
+//!                         ├─ serve, join      the two long-running processes
+//!                         ├─ runs, ask        clients of a coordinator, over client
+//!                         ├─ local            the same run with no network
+//!                         └─ demo, bench      fleets of the above
+//! ```
+
+pub mod args;
+mod ask;
+mod bench;
+pub mod client;
+mod data;
+pub mod demo;
+mod doctor;
+mod drawing;
+mod exit;
+mod explain;
+pub mod failure;
+pub mod fleet;
+mod join;
+mod local;
+pub mod output;
+pub mod predict;
+mod progress;
+mod runs;
+mod runtime;
+mod serve;
+mod signals;
+mod table;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command, CoordinatorCommand, Format, Global, WorkerCommand};
+pub use exit::Exit;
+use failure::Failure;
+use output::Output;
+
+/// Runs the program with the process's own arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    exit::guarded(|| run(std::env::args_os().collect(), started)).into()
+}
+
+fn run(arguments: Vec<OsString>, started: Instant) -> Exit {
+    let for_programs = wants_json(&arguments);
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => {
+            let output = Output::new(cli.global);
+            execute(&cli.command, output, started).unwrap_or_else(|failure| {
+                output.failure(&failure);
+                failure.exit()
+            })
+        }
+        Err(error) => unparsed(&error, for_programs),
+    }
+}
+
+fn execute(command: &Command, output: Output, started: Instant) -> Result<Exit, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, output, started),
+        Command::Coordinator(CoordinatorCommand::Serve(args)) => serve::run(args, output),
+        Command::Worker(WorkerCommand::Join(args)) => join::run(args, output),
+        Command::Run(command) => runs::run(command, output),
+        Command::Predict(args) => ask::run(args, output),
+        Command::Train(args) => local::run(args, output, started),
+        Command::Bench(command) => bench::run(command, output),
+        Command::Data(command) => data::run(command, output),
+        Command::Doctor(args) => doctor::run(args, output),
+        Command::Explain(args) => explain::explain(args, output),
+        Command::Completion(args) => Ok(explain::completion(args)),
+    }
+}
+
+/// Help and version are results; anything else that cannot be parsed is a mistake in the command line.
+fn unparsed(error: &clap::Error, for_programs: bool) -> Exit {
+    let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if for_programs && !asked_for {
+        let output = Output::new(Global { output: Format::Json, quiet: false });
+        output.failure(&Failure::usage(&error.render()));
+        return Exit::Usage;
+    }
+    // A closed terminal is no reason for another error.
+    let _ = error.print();
+    if asked_for { Exit::Ok } else { Exit::Usage }
+}
+
+/// Whether the arguments, which may not parse, ask for a format for programs.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let is_json = |value: &OsString| value == "json" || value == "jsonl";
+    let pairs = arguments.iter().zip(arguments.iter().skip(1));
+    let apart = pairs.filter(|(flag, _)| *flag == "-o" || *flag == "--output").any(|(_, value)| is_json(value));
+    apart
+        || arguments
+            .iter()
+            .any(|argument| ["--output=json", "--output=jsonl", "-ojson"].iter().any(|joined| argument == joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_format_for_programs_is_seen_in_a_line_that_does_not_parse() {
+        let line = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        assert!(wants_json(&line("syngrad nonsense -o json")));
+        assert!(wants_json(&line("syngrad --output=jsonl nonsense")));
+        assert!(!wants_json(&line("syngrad nonsense json")));
+    }
+
+    #[test]
+    fn mistakes_are_usage_and_help_is_not() {
+        let run = |text: &str| run(text.split(' ').map(OsString::from).collect(), Instant::now());
+        assert_eq!(run("syngrad nonsense -o json"), Exit::Usage);
+        assert_eq!(run("syngrad --version"), Exit::Ok);
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line as types: one file per noun, nothing but what may be said.
+
+mod bench;
+mod cluster;
+mod demo;
+mod local;
+mod run;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use bench::{AggregateArgs, BenchCommand, ExactnessArgs, RoundArgs, ThroughputArgs};
+pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
+pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
+pub use local::{CompletionArgs, DataCommand, DataDir, DoctorArgs, ExplainArgs, TrainArgs};
+pub use run::{Coordinator, PredictArgs, RunCommand, RunName, StartArgs};
+
+/// Trains one model across organisations, to the same bits every time, and serves it.
+#[derive(Debug, Parser)]
+#[command(name = "syngrad", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Global {
+    /// How results are written to standard output.
+    #[arg(short, long, global = true, value_enum, default_value_t, env = "SYNGRAD_OUTPUT", value_name = "FORMAT")]
+    pub output: Format,
+    /// Say nothing on standard error but errors.
+    #[arg(short, long, global = true, env = "SYNGRAD_QUIET", value_parser = clap::builder::BoolishValueParser::new())]
+    pub quiet: bool,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One object when all is done.
+    Json,
+    /// One object a line, as things happen; the last one is the result.
+    Jsonl,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show it all on this machine: train MNIST over worker processes, survive a kill, predict.
+    ///
+    /// Exits 0 if the trained model reaches its target accuracy, 1 if it misses it.
+    Demo(DemoArgs),
+    /// Run the coordinator.
+    #[command(subcommand)]
+    Coordinator(CoordinatorCommand),
+    /// Run a worker.
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Start, watch and end runs.
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Ask a coordinator's model which digit a picture shows.
+    Predict(PredictArgs),
+    /// Train in this process, with no network: the reference with the same digest.
+    Train(TrainArgs),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Fetch, verify and describe the MNIST files.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Look at this machine: can it train, and how fast?
+    Doctor(DoctorArgs),
+    /// Say what an error code means and what to do.
+    Explain(ExplainArgs),
+    /// Write a completion script for a shell.
+    Completion(CompletionArgs),
+}

@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use syngrad_model::Device;
+
+use super::DataDir;
+
+/// `syngrad bench …`
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// The time of a round in which nothing is computed, over real processes and gRPC.
+    Round(RoundArgs),
+    /// Samples a second: in one process, across 1, 2 and 3 workers, and of two processes that do not cooperate.
+    Train(ThroughputArgs),
+    /// Exact aggregation beside a plain f32 sum and a copy.
+    Aggregate(AggregateArgs),
+    /// Test accuracy of exact aggregation beside a plain f32 sum, over five seeds.
+    Exactness(ExactnessArgs),
+}
+
+/// Of `bench round`.
+#[derive(Debug, Args)]
+pub struct RoundArgs {
+    /// Worker processes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// Params of the model, each an f32.
+    #[arg(long, default_value_t = 118_282)]
+    pub params: u32,
+    /// Rounds.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+    /// The width of a worker's sum on the wire: 32, 16 or 8.
+    #[arg(long, default_value_t = 32, value_name = "BITS")]
+    pub update_bits: u8,
+}
+
+/// Of `bench train`.
+#[derive(Debug, Args)]
+pub struct ThroughputArgs {
+    /// Samples of a round; half of them in each of two units.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    pub global_batch: u32,
+    /// Passes over the training samples, each time.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: u32,
+    /// The width of a worker's sum on the wire: 32, 16 or 8.
+    #[arg(long, default_value_t = 32, value_name = "BITS")]
+    pub update_bits: u8,
+    /// What trains.
+    #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
+    pub device: Device,
+    /// Where the samples are.
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+/// Of `bench aggregate`.
+#[derive(Debug, Args)]
+pub struct AggregateArgs {
+    /// Params of the small case, which stays in the cache.
+    #[arg(long, default_value_t = 118_282)]
+    pub params: u32,
+    /// Params of the large case, which does not.
+    #[arg(long, default_value_t = 1_200_000)]
+    pub large_params: u32,
+    /// Updates added in the small case; eight times as many in the large one.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub updates: u32,
+}
+
+/// Of `bench exactness`.
+#[derive(Debug, Args)]
+pub struct ExactnessArgs {
+    /// Seeds, from 0.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Passes over the training samples; the demo's if absent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: Option<u32>,
+    /// Write the table into this Markdown file, between its markers.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// What trains.
+    #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
+    pub device: Device,
+    /// Where the samples are.
+    #[command(flatten)]
+    pub data: DataDir,
+}

@@ -1,0 +1,72 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use syngrad_model::Device;
+
+/// `syngrad coordinator …`
+#[derive(Debug, Subcommand)]
+pub enum CoordinatorCommand {
+    /// Serve workers, operators and clients until SIGTERM or Ctrl-C.
+    ///
+    /// With `-o json` or `-o jsonl` the first line on standard output is
+    /// `{"event":"listening","address":"…"}`.
+    Serve(ServeArgs),
+}
+
+/// `syngrad worker …`
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Work for a coordinator until SIGTERM or Ctrl-C.
+    Join(JoinArgs),
+}
+
+/// Of `coordinator serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4180", env = "SYNGRAD_BIND")]
+    pub bind: SocketAddr,
+    /// Serve without TLS and without asking who comes. Loopback addresses only.
+    #[arg(long)]
+    pub insecure: bool,
+    /// Where the four MNIST files are; found by itself if absent.
+    #[arg(long, env = "SYNGRAD_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// What evaluates and predicts.
+    #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
+    pub device: Device,
+    /// See [`StdinWatch`].
+    #[command(flatten)]
+    pub stdin: StdinWatch,
+}
+
+/// Of `worker join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The coordinator's address.
+    pub address: String,
+    /// Connect without TLS. Loopback addresses only.
+    #[arg(long)]
+    pub insecure: bool,
+    /// The partner that this worker works for.
+    #[arg(long, env = "SYNGRAD_PARTNER", value_name = "NAME")]
+    pub partner: String,
+    /// What trains.
+    #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
+    pub device: Device,
+    /// The identity of this worker process; drawn at random if absent.
+    #[arg(long, value_name = "UUID")]
+    pub identity: Option<uuid::Uuid>,
+    /// See [`StdinWatch`].
+    #[command(flatten)]
+    pub stdin: StdinWatch,
+}
+
+/// For processes that a parent starts: the parent's death closes their standard input, whatever killed it.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct StdinWatch {
+    /// End when standard input is closed.
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+}

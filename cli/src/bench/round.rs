@@ -1,0 +1,77 @@
+//! What a round costs when nothing is computed: real processes, real gRPC, params down, sums up, one server step.
+
+use serde::Serialize;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::spec::{
+    Algorithm, DataSpec, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits,
+};
+
+use super::cluster;
+use crate::args::RoundArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, Report};
+use crate::table::{facts, thousands};
+
+#[derive(Serialize)]
+struct RoundReport {
+    workers: u32,
+    params: u64,
+    update_bits: u8,
+    rounds: u32,
+    p50_ms: f64,
+    p99_ms: f64,
+    max_ms: f64,
+    /// Params and updates, to and from all workers.
+    bytes_per_round: u64,
+}
+
+pub(super) fn run(args: &RoundArgs, output: Output) -> Result<Exit, Failure> {
+    let bits = UpdateBits::try_from(args.update_bits).map_err(|why| Failure::usage(&why))?;
+    let spec = CanonicalSpec::new(spec(args, bits)).map_err(|why| Failure::spec(&why))?;
+    let status = cluster::run(&spec, args.workers, syngrad_model::Device::default(), None, output)?;
+    let bytes = status.counters.params_bytes_sent + status.counters.update_bytes_received;
+    output.result(&RoundReport {
+        workers: args.workers,
+        params: status.params,
+        update_bits: args.update_bits,
+        rounds: status.rounds_committed,
+        p50_ms: status.round_times.p50_ms,
+        p99_ms: status.round_times.p99_ms,
+        max_ms: status.round_times.max_ms,
+        bytes_per_round: bytes / u64::from(status.rounds_committed.max(1)),
+    });
+    Ok(Exit::Ok)
+}
+
+/// A unit a worker, and as many epochs as rounds.
+fn spec(args: &RoundArgs, update_bits: UpdateBits) -> RunSpec {
+    RunSpec {
+        name: "bench-round".to_owned(),
+        seed: 0,
+        model: ModelSpec::Noop { params: args.params as usize },
+        data: DataSpec::Synthetic { samples: args.workers, inputs: 1, classes: 2 },
+        algorithm: Algorithm::SyncSgd { epochs: args.rounds, units: args.workers, unit_samples: 1 },
+        optimizer: OptimizerSpec::Sgd { learning_rate: 0.001, momentum: 0.0, nesterov: false },
+        schedule: Schedule::Constant,
+        update_bits,
+        quorum: Quorum::default(),
+        evaluation: Evaluation { every_rounds: Some(args.rounds), target_accuracy: None },
+        numerics: Numerics::Strict,
+    }
+}
+
+impl Report for RoundReport {
+    fn text(&self) -> String {
+        facts(&[
+            ("workers", self.workers.to_string()),
+            ("params", thousands(self.params)),
+            ("update bits", self.update_bits.to_string()),
+            ("rounds", thousands(self.rounds.into())),
+            ("round, median", format!("{:.3} ms", self.p50_ms)),
+            ("round, p99", format!("{:.3} ms", self.p99_ms)),
+            ("round, slowest", format!("{:.3} ms", self.max_ms)),
+            ("bytes a round", thousands(self.bytes_per_round)),
+        ])
+    }
+}

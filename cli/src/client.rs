@@ -1,0 +1,132 @@
+//! The operator's side of a coordinator: runs are started, read, followed and ended through here, and generated types
+//! go no further.
+
+mod status;
+
+use std::time::Duration;
+
+use syngrad_common::limits::MAX_MESSAGE;
+use syngrad_common::status as wire_status;
+use syngrad_common::transport::{self, Address, Security};
+use syngrad_engine::RunId;
+use syngrad_proto::syngrad::v1::run_service_client::RunServiceClient;
+use syngrad_proto::syngrad::v1::{
+    GetRunRequest, ListRunsRequest, StartRunRequest, StopRunRequest, WatchRunRequest, WatchRunResponse,
+};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::failure::Failure;
+
+pub(crate) use status::rate;
+pub use status::{ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
+
+/// Time for an answer to anything but a watch. Starting a run loads its data first.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A connection to a coordinator's runs.
+#[derive(Clone, Debug)]
+pub struct Client {
+    runs: RunServiceClient<Channel>,
+}
+
+/// The states of a run, one after another.
+#[derive(Debug)]
+pub struct Watch {
+    stream: Streaming<WatchRunResponse>,
+}
+
+impl Client {
+    /// Connects to the coordinator at `address`.
+    ///
+    /// # Errors
+    /// If the address is none, is not allowed without TLS, or nobody answers there.
+    pub async fn connect(address: &str) -> Result<Self, Failure> {
+        let channel = channel(address).await?;
+        let runs = RunServiceClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        Ok(Self { runs })
+    }
+
+    /// Starts a run of `spec`, TOML or JSON text, that waits for so many workers.
+    ///
+    /// # Errors
+    /// If the spec is refused, or another run is active.
+    pub async fn start(&mut self, spec: &str, wait_for_workers: u32) -> Result<RunId, Failure> {
+        let request = StartRunRequest { spec: spec.to_owned(), wait_for_workers };
+        let answer = answered(self.runs.start_run(timed(request)).await)?;
+        status::run_id(&answer.run)
+    }
+
+    /// The status of a run, the newest if none is named.
+    ///
+    /// # Errors
+    /// If there is no such run.
+    pub async fn get(&mut self, run: Option<RunId>) -> Result<RunStatus, Failure> {
+        let answer = answered(self.runs.get_run(timed(GetRunRequest { run: status::name(run) })).await)?;
+        RunStatus::from_wire(answer.status)
+    }
+
+    /// All runs that the coordinator remembers, oldest first.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer.
+    pub async fn list(&mut self) -> Result<Vec<RunStatus>, Failure> {
+        let answer = answered(self.runs.list_runs(timed(ListRunsRequest {})).await)?;
+        answer.runs.into_iter().map(|run| RunStatus::from_wire(Some(run))).collect()
+    }
+
+    /// Ends a run, the newest if none is named; its status then.
+    ///
+    /// # Errors
+    /// If there is no such run.
+    pub async fn stop(&mut self, run: Option<RunId>) -> Result<RunStatus, Failure> {
+        let answer = answered(self.runs.stop_run(timed(StopRunRequest { run: status::name(run) })).await)?;
+        RunStatus::from_wire(answer.status)
+    }
+
+    /// Follows a run, the newest if none is named.
+    ///
+    /// # Errors
+    /// If there is no such run.
+    pub async fn watch(&mut self, run: Option<RunId>) -> Result<Watch, Failure> {
+        let stream = answered(self.runs.watch_run(WatchRunRequest { run: status::name(run) }).await)?;
+        Ok(Watch { stream })
+    }
+}
+
+impl Watch {
+    /// The next state; none when the run is over and said so.
+    ///
+    /// # Errors
+    /// If the coordinator breaks off.
+    pub async fn next(&mut self) -> Result<Option<RunStatus>, Failure> {
+        match self.stream.message().await {
+            Ok(Some(message)) => RunStatus::from_wire(message.status).map(Some),
+            Ok(None) => Ok(None),
+            Err(status) => Err(failed(&status)),
+        }
+    }
+}
+
+/// Opens a channel to the coordinator at `address`.
+pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
+    let address: Address = address.parse().map_err(syngrad_common::Failure::from)?;
+    Ok(transport::connect(&address, Security::InsecureLoopback).await.map_err(syngrad_common::Failure::from)?)
+}
+
+fn timed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
+}
+
+fn answered<T>(answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+    answer.map(Response::into_inner).map_err(|status| failed(&status))
+}
+
+/// A refusal of the other side in the words it came in.
+pub(crate) fn failed(status: &Status) -> Failure {
+    wire_status::read(status).into()
+}

@@ -1,0 +1,192 @@
+//! A coordinator and its workers as processes of this machine, for the demo, the benchmarks and the tests.
+//!
+//! No process outlives its fleet: each is killed when the fleet is dropped, and each ends by itself when its standard
+//! input closes, which the system does even if the fleet's own process is killed.
+
+mod process;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use crate::client::{Client, RunStatus, Watch};
+use crate::failure::{Failure, FailureRecord};
+use process::{Ended, Process};
+
+/// The device that a fleet computes on, and where it finds what it needs.
+#[derive(Clone, Debug)]
+pub struct FleetConfig {
+    /// The program of every process: `syngrad` itself.
+    pub program: PathBuf,
+    /// The coordinator's port; 0 takes a free one.
+    pub port: u16,
+    /// The `--device` of every process.
+    pub device: String,
+    /// The `--data-dir` of the coordinator.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl FleetConfig {
+    /// A fleet of the running program on a free port.
+    ///
+    /// # Errors
+    /// If the system does not say which program is running.
+    pub fn of_this_program(device: impl ToString) -> Result<Self, Failure> {
+        let program = std::env::current_exe().map_err(|why| Failure::io("finding this program's own file", &why))?;
+        Ok(Self { program, port: 0, device: device.to_string(), data_dir: None })
+    }
+}
+
+/// The first line of a coordinator: where it listens, or why it does not.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Announcement {
+    Listening { address: String },
+    Failed { error: FailureRecord },
+}
+
+/// A coordinator and its workers.
+#[derive(Debug)]
+pub struct Fleet {
+    config: FleetConfig,
+    address: String,
+    coordinator: Process,
+    workers: Vec<Process>,
+    started: u32,
+    ended: mpsc::Receiver<Ended>,
+    report_end: mpsc::Sender<Ended>,
+}
+
+impl Fleet {
+    /// Starts a coordinator; returns when it listens.
+    ///
+    /// # Errors
+    /// If it cannot be started, or ends before it listens.
+    pub async fn start(config: FleetConfig) -> Result<Self, Failure> {
+        let (report_end, ended) = mpsc::channel(64);
+        let mut arguments = strings(["coordinator", "serve", "--insecure", "--exit-with-stdin", "-o", "jsonl"]);
+        arguments.extend(["--bind".to_owned(), format!("127.0.0.1:{}", config.port)]);
+        arguments.extend(["--device".to_owned(), config.device.clone()]);
+        if let Some(folder) = &config.data_dir {
+            arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
+        }
+        let mut coordinator = start(&config.program, "coordinator", &arguments, &report_end)?;
+        let Some(line) = coordinator.first_line().await else {
+            return Err(Failure::process_ended("coordinator", "before it listened", &coordinator.drain().await));
+        };
+        let address = match serde_json::from_str(&line) {
+            Ok(Announcement::Listening { address }) => address,
+            Ok(Announcement::Failed { error }) => return Err(error.into()),
+            Err(why) => {
+                let how = format!("its first line, {line:?}, is no announcement: {why}");
+                return Err(Failure::process_ended("coordinator", &how, &coordinator.drain().await));
+            }
+        };
+        Ok(Self { config, address, coordinator, workers: Vec::new(), started: 0, ended, report_end })
+    }
+
+    /// The coordinator's address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Starts one more worker; it connects by itself.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn add_worker(&mut self) -> Result<(), Failure> {
+        self.started += 1;
+        let name = format!("partner-{}", self.started);
+        let mut arguments = strings(["worker", "join", "--insecure", "--exit-with-stdin"]);
+        arguments.extend([self.address.clone(), "--partner".to_owned(), name.clone()]);
+        arguments.extend(["--device".to_owned(), self.config.device.clone()]);
+        self.workers.push(start(&self.config.program, &name, &arguments, &self.report_end)?);
+        Ok(())
+    }
+
+    /// Workers that run now.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Kills the oldest worker with SIGKILL, and returns when it is dead; its name.
+    pub async fn kill_worker(&mut self) -> Option<String> {
+        if self.workers.is_empty() {
+            return None;
+        }
+        let victim = self.workers.remove(0);
+        let name = victim.name().to_owned();
+        victim.kill().await;
+        Some(name)
+    }
+
+    /// Asks the oldest worker to end with SIGTERM's meaning, by closing its standard input, and waits for it.
+    pub async fn drain_worker(&mut self) {
+        if !self.workers.is_empty() {
+            self.workers.remove(0).drain().await;
+        }
+    }
+
+    /// A client of the coordinator.
+    ///
+    /// # Errors
+    /// If it cannot be reached.
+    pub async fn client(&self) -> Result<Client, Failure> {
+        Client::connect(&self.address).await
+    }
+
+    /// The next status of a run, or the failure of a process that ended by itself.
+    ///
+    /// # Errors
+    /// If a process ended, or the coordinator breaks off.
+    pub async fn next_status(&mut self, watch: &mut Watch) -> Result<Option<RunStatus>, Failure> {
+        tokio::select! {
+            status = watch.next() => status,
+            Some(ended) = self.ended.recv() => Err(self.unexpected(&ended)),
+        }
+    }
+
+    /// Follows a run to its end; the last status.
+    ///
+    /// # Errors
+    /// As [`Fleet::next_status`], and if the stream ends before the run does.
+    pub async fn finish(&mut self, watch: &mut Watch, mut seen: impl FnMut(&RunStatus)) -> Result<RunStatus, Failure> {
+        while let Some(status) = self.next_status(watch).await? {
+            seen(&status);
+            if status.phase.is_over() {
+                return Ok(status);
+            }
+        }
+        Err(Failure::watch_ended())
+    }
+
+    /// Ends all processes: workers first, each given time to leave in order.
+    pub async fn end(self) {
+        for worker in self.workers {
+            worker.drain().await;
+        }
+        self.coordinator.drain().await;
+    }
+
+    fn unexpected(&self, ended: &Ended) -> Failure {
+        let last_words = std::iter::once(&self.coordinator)
+            .chain(&self.workers)
+            .find(|process| process.name() == ended.name)
+            .map(Process::last_words)
+            .unwrap_or_default();
+        Failure::process_ended(&ended.name, &ended.how, &last_words)
+    }
+}
+
+fn start(program: &Path, name: &str, arguments: &[String], ended: &mpsc::Sender<Ended>) -> Result<Process, Failure> {
+    Process::start(program, name, arguments, ended.clone())
+        .map_err(|why: io::Error| Failure::io(&format!("starting the {name} process from {}", program.display()), &why))
+}
+
+fn strings<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}

@@ -1,0 +1,173 @@
+//! `run …`: what an operator does with runs.
+
+use serde::Serialize;
+use syngrad_engine::RunId;
+use uuid::Uuid;
+
+use crate::args::{RunCommand, RunName, StartArgs};
+use crate::client::{Client, Phase, RunStatus};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::local::read_spec;
+use crate::output::{Output, Report};
+use crate::progress::Progress;
+use crate::runtime;
+use crate::table::{facts, percent, rows, thousands};
+
+pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure> {
+    runtime::light()?.block_on(async {
+        match command {
+            RunCommand::Start(args) => start(args, output).await,
+            RunCommand::Watch(name) => {
+                let mut client = connect(name).await?;
+                watch(&mut client, id(name), output).await
+            }
+            RunCommand::Describe(name) => {
+                output.result(&connect(name).await?.get(id(name)).await?);
+                Ok(Exit::Ok)
+            }
+            RunCommand::List(coordinator) => {
+                let runs = Client::connect(&coordinator.coordinator).await?.list().await?;
+                output.result(&RunList { runs });
+                Ok(Exit::Ok)
+            }
+            RunCommand::Stop(name) => {
+                output.result(&connect(name).await?.stop(id(name)).await?);
+                Ok(Exit::Ok)
+            }
+        }
+    })
+}
+
+async fn connect(name: &RunName) -> Result<Client, Failure> {
+    Client::connect(&name.coordinator.coordinator).await
+}
+
+fn id(name: &RunName) -> Option<RunId> {
+    name.run.map(|run: Uuid| RunId(*run.as_bytes()))
+}
+
+#[derive(Serialize)]
+struct Started {
+    run: String,
+    name: String,
+}
+
+async fn start(args: &StartArgs, output: Output) -> Result<Exit, Failure> {
+    // The spec is read here too, so that a mistake is shown beside its file and line.
+    let spec = read_spec(&args.spec)?;
+    let mut client = Client::connect(&args.coordinator.coordinator).await?;
+    let run = client.start(spec.text(), args.wait_for_workers).await?;
+    let started = Started { run: run.to_string(), name: spec.spec().name.clone() };
+    if args.watch {
+        output.event(&started);
+        return watch(&mut client, Some(run), output).await;
+    }
+    output.result(&started);
+    Ok(Exit::Ok)
+}
+
+async fn watch(client: &mut Client, run: Option<RunId>, output: Output) -> Result<Exit, Failure> {
+    let mut watch = client.watch(run).await?;
+    let mut progress = Progress::new(output);
+    while let Some(status) = watch.next().await? {
+        progress.show(&status);
+        output.event(&status);
+        if status.phase.is_over() {
+            progress.finish();
+            output.result(&status);
+            return match status.phase {
+                Phase::Completed => Ok(Exit::Ok),
+                Phase::Waiting | Phase::Training | Phase::Stopped | Phase::Failed => {
+                    output.say(&format!("the run {}: {}", status.phase.word(), status.reason));
+                    Ok(Exit::Failed)
+                }
+            };
+        }
+    }
+    Err(Failure::watch_ended())
+}
+
+#[derive(Serialize)]
+struct RunList {
+    runs: Vec<RunStatus>,
+}
+
+impl Report for Started {
+    fn text(&self) -> String {
+        format!("run {} of {} has started\n", self.run, self.name)
+    }
+}
+
+impl Report for RunList {
+    fn text(&self) -> String {
+        rows(
+            ["run", "name", "phase", "rounds", "test accuracy", "params"],
+            &["rounds", "test accuracy"],
+            self.runs.iter().map(|run| {
+                [
+                    run.run.clone(),
+                    run.name.clone(),
+                    run.phase.word().to_owned(),
+                    format!("{}/{}", run.rounds_committed, run.rounds),
+                    percent(run.accuracy()),
+                    run.params_digest.chars().take(8).collect(),
+                ]
+            }),
+        )
+    }
+}
+
+impl Report for RunStatus {
+    fn text(&self) -> String {
+        let mut text = facts(&[
+            ("run", self.run.clone()),
+            ("name", self.name.clone()),
+            ("phase", format!("{}: {}", self.phase.word(), self.reason)),
+            ("rounds", format!("{}/{}", thousands(self.rounds_committed.into()), thousands(self.rounds.into()))),
+            ("test accuracy", percent(self.accuracy())),
+            ("training loss", format!("{:.4}", self.loss)),
+            (
+                "training",
+                format!("{:.2} s, {} samples/s", self.train_seconds, thousands(self.samples_per_second() as u64)),
+            ),
+            ("round", format!("{:.2} ms median, {:.2} ms p99", self.round_times.p50_ms, self.round_times.p99_ms)),
+            ("updates", format!("{} accepted, {} refused", self.counters.accepted, self.counters.rejected)),
+            ("units leased again", thousands(self.counters.units_released)),
+            ("duplicates, late", format!("{}, {}", self.counters.duplicates, self.counters.late)),
+            ("model", format!("{} params, layout {}", thousands(self.params), self.layout_digest)),
+            ("spec", self.spec_digest.clone()),
+            ("params", self.params_digest.clone()),
+            ("chain", self.chain.clone()),
+        ]);
+        if !self.members.is_empty() {
+            text.push_str(&members(self));
+        }
+        if !self.classes.is_empty() {
+            text.push_str(&classes(self));
+        }
+        text
+    }
+}
+
+fn members(status: &RunStatus) -> String {
+    rows(
+        ["worker", "partner", "units", "units/s"],
+        &["units", "units/s"],
+        status.members.iter().map(|member| {
+            let speed = format!("{:.1}", member.units_per_second);
+            [member.worker.clone(), member.partner.clone(), member.units.to_string(), speed]
+        }),
+    )
+}
+
+fn classes(status: &RunStatus) -> String {
+    rows(
+        ["class", "precision", "recall", "F1", "samples"],
+        &["class", "precision", "recall", "F1", "samples"],
+        status.classes.iter().map(|class| {
+            let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(percent);
+            [class.class.to_string(), precision, recall, f1, thousands(class.samples.into())]
+        }),
+    )
+}

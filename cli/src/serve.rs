@@ -1,0 +1,47 @@
+//! `coordinator serve`: binds, says where, and serves until it is asked to end.
+
+use serde::Serialize;
+use syngrad_common::telemetry;
+use syngrad_common::transport::{self, Security};
+use syngrad_coordinator::Config;
+
+use crate::args::ServeArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::{runtime, signals};
+
+/// The first line of a coordinator, for the programs that start one.
+#[derive(Serialize)]
+struct Listening {
+    event: &'static str,
+    address: String,
+}
+
+pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
+    if !args.insecure {
+        return Err(Failure::missing_insecure("a coordinator"));
+    }
+    log(output, "info")?;
+    let defaults = Config::default();
+    let config = Config {
+        security: Security::InsecureLoopback,
+        data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
+        device: args.device,
+        ..defaults
+    };
+    runtime::serving()?.block_on(async {
+        let shutdown = signals::shutdown(args.stdin)?;
+        let listener = transport::listen(args.bind, config.security).await.map_err(syngrad_common::Failure::from)?;
+        let address = listener.local_addr().map_err(|why| Failure::io("asking for the listener's address", &why))?;
+        output.announcement(&Listening { event: "listening", address: address.to_string() });
+        syngrad_coordinator::serve(listener, config, shutdown).await?;
+        Ok(Exit::Ok)
+    })
+}
+
+/// Logs go to standard error: for people unless results are for programs.
+pub(crate) fn log(output: Output, default: &str) -> Result<(), Failure> {
+    let format = if output.is_for_programs() { telemetry::Format::Json } else { telemetry::Format::Compact };
+    telemetry::init(format, if output.is_quiet() { "error" } else { default }).map_err(|why| Failure::usage(&why))
+}

@@ -1,0 +1,115 @@
+//! The program as a user runs it: arguments in, exit code and output out.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    path: &'static str,
+}
+
+/// What a command left behind.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// The program at `path`: a test's `CARGO_BIN_EXE_node`.
+    #[must_use]
+    pub const fn new(path: &'static str) -> Self {
+        Self { path }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        self.path
+    }
+
+    /// A command of it, for tests that hold a process.
+    #[must_use]
+    pub fn command(self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn run(self, arguments: &[&str]) -> Finished {
+        Finished::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Runs it to its end with text on its standard input.
+    ///
+    /// # Panics
+    /// If it cannot be started, or does not take the text.
+    #[must_use]
+    pub fn run_with_input(self, arguments: &[&str], input: &str) -> Finished {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
+        stdin.write_all(input.as_bytes()).expect("the program reads its input");
+        drop(stdin);
+        Finished::of(child.wait_with_output().expect("the program ends"))
+    }
+}
+
+impl Finished {
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The envelope on standard output.
+    ///
+    /// # Panics
+    /// If standard output is anything but one JSON object of schema version 1.
+    #[must_use]
+    pub fn envelope(&self) -> Value {
+        let envelope: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|why| panic!("{why} in {self:?}"));
+        assert_eq!(envelope["schema_version"], 1, "{self:?}");
+        envelope
+    }
+
+    /// The result in the envelope.
+    ///
+    /// # Panics
+    /// If the command failed.
+    #[must_use]
+    pub fn data(&self) -> Value {
+        let envelope = self.envelope();
+        assert_eq!(envelope["status"], "ok", "{self:?}");
+        envelope["data"].clone()
+    }
+
+    /// Checks that the command failed with this exit code, error code, and words in its message.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn assert_failed(&self, exit: i32, code: &str, words: &[&str]) {
+        let envelope = self.envelope();
+        assert_eq!(
+            (self.code, &envelope["status"], &envelope["error"]["code"]),
+            (Some(exit), &"error".into(), &code.into()),
+            "{self:?}"
+        );
+        let message = envelope["error"]["message"].as_str().expect("an error has a message");
+        assert!(words.iter().all(|word| message.contains(word)), "{words:?} should be in {message:?}");
+        assert!(envelope["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{self:?}");
+    }
+}

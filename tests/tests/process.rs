@@ -1,0 +1,212 @@
+//! The long-running processes at their edges: how they start, what they refuse, and how they end.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+
+use syngrad::client::Phase;
+use syngrad_tests::fleet::{self, Fault, train};
+use syngrad_tests::program::Program;
+use syngrad_tests::specs;
+
+const NODE: Program = Program::new(env!("CARGO_BIN_EXE_node"));
+const IDENTITY: &str = "0f0e0d0c-0b0a-0908-0706-050403020100";
+
+/// A process that is killed when its test ends, however it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, as it should.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        Self(NODE.command(arguments).spawn().expect("the program starts"))
+    }
+
+    /// A coordinator and its address.
+    fn coordinator() -> (Self, String) {
+        let mut process = Self::start(&["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json"]);
+        let line = process.first_line();
+        let announced: serde_json::Value = serde_json::from_str(&line).expect("the first line is JSON");
+        assert_eq!(announced["event"], "listening", "{line}");
+        let address = announced["address"].as_str().expect("an address is text").to_owned();
+        (process, address)
+    }
+
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        let stdout = self.0.stdout.take().expect("standard output is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the process writes text");
+        line
+    }
+
+    fn terminate(&mut self) -> Option<i32> {
+        let sent = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM can be sent");
+        self.0.wait().expect("the process ends").code()
+    }
+}
+
+fn join<'a>(address: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["worker", "join", address, "--insecure", "--partner", "alpha", "-o", "jsonl"], more].concat()
+}
+
+#[test]
+fn a_coordinator_without_tls_stays_on_this_machine() {
+    let bind = ["coordinator", "serve", "--bind", "0.0.0.0:0", "-o", "json"];
+    NODE.run(&[&bind[..], &["--insecure"]].concat()).assert_failed(4, "E0102", &["0.0.0.0"]);
+    NODE.run(&bind).assert_failed(4, "E0102", &["--insecure"]);
+}
+
+#[test]
+fn a_worker_without_tls_stays_on_this_machine() {
+    let found = NODE.run(&["worker", "join", "192.0.2.1:4180", "--insecure", "--partner", "alpha", "-o", "json"]);
+    found.assert_failed(4, "E0102", &["192.0.2.1"]);
+}
+
+#[test]
+fn a_taken_port_is_a_conflict() {
+    let (_coordinator, address) = Running::coordinator();
+    let second = NODE.run(&["coordinator", "serve", "--insecure", "--bind", &address, "-o", "json"]);
+    second.assert_failed(6, "E0111", &[&address]);
+}
+
+#[test]
+fn a_coordinator_that_is_not_there_is_unreachable() {
+    NODE.run(&["run", "list", "--coordinator", "127.0.0.1:1", "-o", "json"]).assert_failed(
+        3,
+        "E0101",
+        &["127.0.0.1:1"],
+    );
+    NODE.run(&["run", "list", "--coordinator", "nonsense", "-o", "json"]).assert_failed(2, "E0115", &["nonsense"]);
+}
+
+#[test]
+fn a_run_is_started_described_listed_and_stopped() {
+    let (_coordinator, address) = Running::coordinator();
+    let run = |arguments: &[&str]| NODE.run(&[arguments, &["--coordinator", &address, "-o", "json"]].concat());
+    run(&["run", "describe"]).assert_failed(6, "E0206", &[]);
+    let spec = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(spec.path(), specs::sync_sgd(1).text()).expect("the file can be written");
+    let path = spec.path().to_str().expect("the file's name is text");
+    let id = run(&["run", "start", path]).data()["run"].as_str().expect("an id is text").to_owned();
+    run(&["run", "start", path]).assert_failed(6, "E0205", &[&id]);
+    let described = run(&["run", "describe", &id]).data();
+    assert_eq!((&described["phase"], &described["name"]), (&"waiting".into(), &"small".into()));
+    assert_eq!(run(&["run", "list"]).data()["runs"].as_array().map(Vec::len), Some(1));
+    assert_eq!(run(&["run", "stop"]).data()["run"], id.as_str());
+    assert_eq!(run(&["run", "watch", &id]).code, Some(1), "a stopped run has not completed");
+}
+
+#[test]
+fn sigterm_ends_a_coordinator_in_order() {
+    let (mut coordinator, _) = Running::coordinator();
+    assert_eq!(coordinator.terminate(), Some(0));
+}
+
+#[tokio::test]
+async fn sigterm_drains_a_worker_and_the_run_goes_on() {
+    let spec = specs::sync_sgd(4);
+    let mut fleet = fleet::start(NODE).await.expect("a coordinator");
+    let address = fleet.address().to_owned();
+    let mut worker = Running::start(&join(&address, &[]));
+    fleet.add_worker().expect("a worker");
+    let mut client = fleet.client().await.expect("the coordinator listens");
+    let run = client.start(spec.text(), 2).await.expect("a good spec");
+    let mut watch = client.watch(Some(run)).await.expect("the run was just started");
+    let mut drained = None;
+    let last = loop {
+        let status = fleet.next_status(&mut watch).await.expect("nothing breaks").expect("the run is not over");
+        if status.phase.is_over() {
+            break status;
+        }
+        if status.rounds_committed > 0 && drained.is_none() {
+            drained = worker.terminate();
+        }
+    };
+    fleet.end().await;
+    assert_eq!((drained, last.phase), (Some(0), Phase::Completed));
+    assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
+}
+
+#[tokio::test]
+async fn a_second_worker_with_the_same_identity_is_refused_and_changes_nothing() {
+    let spec = specs::sync_sgd(5);
+    let mut fleet = fleet::start(NODE).await.expect("a coordinator");
+    let address = fleet.address().to_owned();
+    let mut first = Running::start(&join(&address, &["--identity", IDENTITY]));
+    assert!(first.first_line().contains("connected"), "the first worker is welcome");
+    let second = NODE.run(&join(&address, &["--identity", IDENTITY]));
+    assert_eq!(second.code, Some(6), "{second:?}");
+    assert!(second.stdout.contains("E0105"), "{second:?}");
+    let mut client = fleet.client().await.expect("the coordinator listens");
+    let run = client.start(spec.text(), 1).await.expect("a good spec");
+    let mut watch = client.watch(Some(run)).await.expect("the run was just started");
+    let last = fleet.finish(&mut watch, |_| {}).await.expect("an undisturbed run");
+    fleet.end().await;
+    assert_eq!(last.counters.refused_sessions, 1);
+    assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
+}
+
+#[tokio::test]
+async fn garbage_on_the_port_changes_nothing() {
+    let spec = specs::sync_sgd(6);
+    let mut fleet = fleet::start(NODE).await.expect("a coordinator");
+    for garbage in
+        [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 4096], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage garbage garbage"]
+    {
+        let mut stream = TcpStream::connect(fleet.address()).expect("the coordinator listens");
+        // It may close the connection in the middle of the garbage.
+        let _ = stream.write_all(garbage);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    fleet.add_worker().expect("a worker");
+    let mut client = fleet.client().await.expect("the coordinator still listens");
+    let run = client.start(spec.text(), 1).await.expect("a good spec");
+    let mut watch = client.watch(Some(run)).await.expect("the run was just started");
+    let last = fleet.finish(&mut watch, |_| {}).await.expect("an undisturbed run");
+    fleet.end().await;
+    assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
+}
+
+/// Everything that scripts read from the demo.
+const DEMO_FIELDS: [&str; 14] = [
+    "params_digest",
+    "test_accuracy",
+    "rounds",
+    "samples",
+    "train_seconds",
+    "wall_seconds",
+    "samples_per_second",
+    "round_ms_p50",
+    "round_ms_p99",
+    "workers",
+    "killed",
+    "units_released",
+    "duplicates",
+    "seconds_to_97",
+];
+
+#[test]
+fn the_demo_is_one_object_with_the_digest_of_a_local_run() {
+    let flags = ["--epochs", "2", "--seed", "7", "-o", "json"];
+    let demo = NODE.run(&[&["demo", "--workers", "2"][..], &flags].concat());
+    let data = demo.data();
+    let mut found: Vec<&str> = data.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut expected = DEMO_FIELDS;
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(data["killed"], 1);
+    let reached = data["test_accuracy"].as_f64().is_some_and(|accuracy| accuracy >= 0.97);
+    assert_eq!(demo.code, Some(i32::from(!reached)), "{demo:?}");
+    assert_eq!(data["seconds_to_97"].is_number(), reached, "{data}");
+    let local = NODE.run(&[&["train", "--local"][..], &flags].concat()).data();
+    assert_eq!(data["params_digest"], local["params_digest"]);
+}
