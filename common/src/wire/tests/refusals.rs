@@ -14,10 +14,13 @@ fn from_coordinator(message: session_response::Message) -> Result<ToWorker, Wire
     ToWorker::try_from(v1::SessionResponse { message: Some(message) })
 }
 
+/// The field that is to be named, and how it is made wrong.
+type Fault<'a, T> = (&'static str, &'a dyn Fn(&mut T));
+
 fn refuses<T: Clone, M: std::fmt::Debug>(
     good: &T,
     decode: impl Fn(T) -> Result<M, WireError>,
-    faults: &[(&'static str, &dyn Fn(&mut T))],
+    faults: &[Fault<'_, T>],
 ) {
     decode(good.clone()).expect("the message without a fault is taken");
     for (field, fault) in faults {
