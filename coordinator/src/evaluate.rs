@@ -101,3 +101,23 @@ impl Drop for Evaluations {
         self.0.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(round: u32) -> Candidate {
+        Candidate { round: Round(round), params: Arc::default(), digest: Digest::default() }
+    }
+
+    #[test]
+    fn older_params_give_way_and_the_last_ones_are_taken_even_after_the_end() {
+        let desk = Arc::new(Desk::default());
+        let evaluations = Evaluations(desk.clone());
+        evaluations.ask(candidate(1));
+        evaluations.ask(candidate(2));
+        drop(evaluations);
+        assert_eq!(desk.take().map(|candidate| candidate.round), Some(Round(2)));
+        assert!(desk.take().is_none(), "there will be nothing more");
+    }
+}

@@ -145,9 +145,7 @@ impl Driver {
         let loss = (update.loss_sum, update.samples);
         active.in_hand = Some(InHand { payload, tally, added, loss });
         self.feed(Event::Update { member, header });
-        if let Some(active) = &mut self.active {
-            active.in_hand = None;
-        }
+        self.take_back();
         drop(permit);
     }
 
@@ -171,11 +169,18 @@ impl Driver {
     }
 
     fn reject(&mut self, member: MemberId, lease: LeaseId, why: &Rejection) {
+        self.take_back();
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(why) }));
+    }
+
+    /// Leaves the sum as if the update in hand had never come; what was accepted is in hand no more.
+    fn take_back(&mut self) {
         let Some(active) = &mut self.active else { return };
-        if let Some(in_hand) = active.in_hand.take_if(|in_hand| in_hand.added) {
+        if let Some(in_hand) = active.in_hand.take()
+            && in_hand.added
+        {
             active.aggregate.subtract(&in_hand.payload, &in_hand.tally).expect("it was added before");
         }
-        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(why) }));
     }
 
     fn close(&mut self, round: Round) {
