@@ -1,6 +1,6 @@
 //! A coordinator that does what a test says, over real gRPC.
 
-pub mod work;
+pub(crate) mod work;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -28,14 +28,14 @@ type Answers<T> = std::pin::Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>
 
 /// What the coordinator gives for each shard, in turn; the last answer is repeated.
 #[derive(Debug, Default)]
-pub struct Shards {
+pub(crate) struct Shards {
     answers: BTreeMap<Digest, VecDeque<Bytes>>,
     /// Requests so far.
-    pub fetched: Vec<FetchShard>,
+    pub(crate) fetched: Vec<FetchShard>,
 }
 
 impl Shards {
-    pub fn offer(&mut self, shard: Digest, answers: &[&[u8]]) {
+    pub(crate) fn offer(&mut self, shard: Digest, answers: &[&[u8]]) {
         self.answers.insert(shard, answers.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect());
     }
 }
@@ -76,29 +76,29 @@ impl TrainingService for Service {
 }
 
 /// One session, from the coordinator's side. Dropping it cuts it.
-pub struct Peer {
+pub(crate) struct Peer {
     inbound: Streaming<v1::SessionRequest>,
     say: mpsc::UnboundedSender<Result<v1::SessionResponse, Status>>,
 }
 
 impl Peer {
-    pub fn say(&self, message: ToWorker) {
+    pub(crate) fn say(&self, message: ToWorker) {
         self.say.send(Ok(message.into())).expect("the session is up");
     }
 
     /// The next message that is no sign of life; none when the worker has hung up.
-    pub async fn hear(&mut self) -> Option<ToCoordinator> {
+    pub(crate) async fn hear(&mut self) -> Option<ToCoordinator> {
         loop {
             let request = self.inbound.next().await?.ok()?;
-            match ToCoordinator::try_from(request).expect("a worker speaks properly") {
-                ToCoordinator::Heartbeat => {}
-                message => return Some(message),
+            let message = ToCoordinator::try_from(request).expect("a worker speaks properly");
+            if message != ToCoordinator::Heartbeat {
+                return Some(message);
             }
         }
     }
 
     /// The payload that follows an announcement of so many bytes.
-    pub async fn payload(&mut self, bytes: u64) -> Vec<u8> {
+    pub(crate) async fn payload(&mut self, bytes: u64) -> Vec<u8> {
         let mut payload = Vec::new();
         while (payload.len() as u64) < bytes {
             let Some(ToCoordinator::Frame(frame)) = self.hear().await else { panic!("a frame follows") };
@@ -108,11 +108,11 @@ impl Peer {
     }
 
     /// Takes the Hello and welcomes the worker.
-    pub async fn greet(&mut self) -> Hello {
+    pub(crate) async fn greet(&mut self) -> Hello {
         self.greet_with(Duration::from_secs(20)).await
     }
 
-    pub async fn greet_with(&mut self, silence: Duration) -> Hello {
+    pub(crate) async fn greet_with(&mut self, silence: Duration) -> Hello {
         let Some(ToCoordinator::Hello(hello)) = self.hear().await else { panic!("the first message is Hello") };
         self.say(ToWorker::Welcome(Welcome {
             protocol: 1,
@@ -125,23 +125,23 @@ impl Peer {
     }
 }
 
-pub fn token() -> ResumeToken {
+pub(crate) fn token() -> ResumeToken {
     ResumeToken::new([9; 32])
 }
 
 /// The coordinator: its sessions, and the shards it gives out.
-pub struct Coordinator {
-    pub address: Address,
-    pub shards: Arc<Mutex<Shards>>,
+pub(crate) struct Coordinator {
+    pub(crate) address: Address,
+    pub(crate) shards: Arc<Mutex<Shards>>,
     sessions: mpsc::UnboundedReceiver<Peer>,
 }
 
 impl Coordinator {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().expect("an address")).await
     }
 
-    pub async fn start_at(address: SocketAddr) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
         let listener = transport::listen(address, Security::InsecureLoopback).await.expect("a port");
         let address = Address::from(listener.local_addr().expect("an address"));
         let (sessions, arriving) = mpsc::unbounded_channel();
@@ -153,26 +153,26 @@ impl Coordinator {
     }
 
     /// The next session.
-    pub async fn session(&mut self) -> Peer {
+    pub(crate) async fn session(&mut self) -> Peer {
         self.sessions.recv().await.expect("the service lives as long as the test")
     }
 }
 
 /// A port where nobody listens.
-pub async fn free_port() -> SocketAddr {
+pub(crate) async fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     listener.local_addr().expect("an address")
 }
 
 /// A real worker.
-pub struct Worker {
-    pub lines: mpsc::UnboundedReceiver<Line>,
+pub(crate) struct Worker {
+    pub(crate) lines: mpsc::UnboundedReceiver<Line>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), Failure>>,
 }
 
 impl Worker {
-    pub fn start(address: &Address) -> Self {
+    pub(crate) fn start(address: &Address) -> Self {
         let partner = PartnerName::parse("hospital-a").expect("a name");
         let mut config = Config::new(address.clone(), Security::InsecureLoopback, partner).expect("random bytes");
         config.patience = Patience {
@@ -191,17 +191,17 @@ impl Worker {
         Self { lines, stop: Some(stop), task }
     }
 
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         let stop = self.stop.take().expect("it is asked once");
         stop.send(()).expect("the worker lives");
     }
 
-    pub async fn end(self) -> Result<(), Failure> {
+    pub(crate) async fn end(self) -> Result<(), Failure> {
         self.task.await.expect("the worker does not panic")
     }
 
     /// The next line of trouble.
-    pub async fn trouble(&mut self) -> Line {
+    pub(crate) async fn trouble(&mut self) -> Line {
         loop {
             let line = self.lines.recv().await.expect("the worker lives");
             if line.tone == syngrad_worker::Tone::Trouble {

@@ -39,16 +39,16 @@ kind = "sgd"
 learning_rate = 0.1
 "#;
 
-pub struct Work {
-    pub spec: CanonicalSpec,
-    pub plan: Plan,
-    pub dataset: Dataset,
-    pub state: TrainingState,
-    pub run: RunId,
+pub(crate) struct Work {
+    pub(crate) spec: CanonicalSpec,
+    pub(crate) plan: Plan,
+    pub(crate) dataset: Dataset,
+    pub(crate) state: TrainingState,
+    pub(crate) run: RunId,
 }
 
 impl Work {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let canonical = CanonicalSpec::parse(SPEC).expect("a spec");
         let spec: &RunSpec = canonical.spec();
         let dataset = Dataset::load(&spec.data, spec.seed, ".".as_ref()).expect("synthetic samples");
@@ -58,7 +58,7 @@ impl Work {
         Self { plan, dataset, state, run: RunId([3; 16]), spec: canonical }
     }
 
-    pub fn opened(&self) -> RunOpened {
+    pub(crate) fn opened(&self) -> RunOpened {
         RunOpened {
             run: self.run,
             spec: self.spec.json().clone(),
@@ -68,13 +68,13 @@ impl Work {
         }
     }
 
-    pub fn blob(&self, unit: Unit) -> Vec<u8> {
+    pub(crate) fn blob(&self, unit: Unit) -> Vec<u8> {
         let bounds = self.plan.shard_bounds(unit);
         shard::encode(&self.dataset.train, &self.plan.shard_order()[bounds.start as usize..bounds.end as usize])
     }
 
     /// Offers the shards of all units.
-    pub fn offer(&self, coordinator: &Coordinator) {
+    pub(crate) fn offer(&self, coordinator: &Coordinator) {
         let mut shards = coordinator.shards.lock().expect("no test panics with it");
         for unit in (0..self.plan.units()).map(Unit) {
             let blob = self.blob(unit);
@@ -83,14 +83,14 @@ impl Work {
     }
 
     /// Greets a worker, opens the run to it and takes its Ready.
-    pub async fn admit(&self, peer: &mut Peer) -> Ready {
+    pub(crate) async fn admit(&self, peer: &mut Peer) -> Ready {
         peer.greet().await;
         peer.say(ToWorker::RunOpened(self.opened()));
         let Some(ToCoordinator::Ready(ready)) = peer.hear().await else { panic!("the worker gets ready") };
         ready
     }
 
-    pub fn params(&self, round: Round) -> (RoundOpened, Vec<Bytes>) {
+    pub(crate) fn params(&self, round: Round) -> (RoundOpened, Vec<Bytes>) {
         let payload = codec::params_to_bytes(self.state.params());
         let opened = RoundOpened {
             run: self.run,
@@ -104,13 +104,13 @@ impl Work {
         (opened, vec![payload.slice(..7), payload.slice(7..)])
     }
 
-    pub fn send_params(&self, peer: &Peer, round: Round) {
+    pub(crate) fn send_params(&self, peer: &Peer, round: Round) {
         let (opened, frames) = self.params(round);
         peer.say(ToWorker::RoundOpened(opened));
         frames.into_iter().for_each(|frame| peer.say(ToWorker::Frame(frame)));
     }
 
-    pub fn lease(&self, round: Round, lease: u64, units: &[u32]) -> Leased {
+    pub(crate) fn lease(&self, round: Round, lease: u64, units: &[u32]) -> Leased {
         let unit = |&index: &u32| {
             let blob = self.blob(Unit(index));
             LeasedUnit { unit: Unit(index), shard: shard::digest(&blob), shard_bytes: blob.len() as u64 }
@@ -119,7 +119,7 @@ impl Work {
     }
 
     /// The sum of these units, computed here, packed.
-    pub fn expected(&self, round: Round, units: &[u32]) -> (Digest, Vec<u8>) {
+    pub(crate) fn expected(&self, round: Round, units: &[u32]) -> (Digest, Vec<u8>) {
         let spec = self.spec.spec();
         let mut trainer = Trainer::new(spec, Device::default());
         trainer.load(self.state.params()).expect("its own params");
