@@ -40,7 +40,8 @@ async fn foreign_clients_get_right_answers_and_clear_refusals() {
     let mnist = repository().join("data/mnist");
     let mut fleet = trained(&mnist).await;
     for script in ["mnist_labels.py", "refusals.py", "discovery.py"] {
-        python.run(script, &[("SYNGRAD_ADDRESS", fleet.address()), ("SYNGRAD_MNIST", &mnist.to_string_lossy())]).await;
+        let variables = [("SYNGRAD_ADDRESS", fleet.address()), ("SYNGRAD_MNIST", &mnist.to_string_lossy())];
+        println!("{script}\n{}", python.run(script, &variables).await);
     }
     fleet.drain_worker().await;
     fleet.end().await;

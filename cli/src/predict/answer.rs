@@ -54,15 +54,15 @@ pub(super) fn read(answer: &ModelInferResponse, count: usize) -> Result<Vec<Pred
     };
     let classes = classes
         .filter(|&classes| classes > 0 && rest.is_empty() && count.checked_mul(classes) == Some(probabilities.len()))
-        .ok_or_else(|| odd(format!("probabilities of shape {shape:?} for {count} pictures")))?;
+        .ok_or_else(|| odd(&format!("probabilities of shape {shape:?} for {count} pictures")))?;
     if labels.len() != count || !label_rest.is_empty() {
-        return Err(odd(format!("{} labels for {count} pictures", labels.len())));
+        return Err(odd(&format!("{} labels for {count} pictures", labels.len())));
     }
     let prediction = |(row, label): (&[[u8; 4]], &[u8; 8])| {
         let label = i64::from_le_bytes(*label);
         let known = usize::try_from(label).ok().filter(|&label| label < classes);
         Ok(Prediction {
-            label: known.ok_or_else(|| odd(format!("label {label} of {classes} classes")))?,
+            label: known.ok_or_else(|| odd(&format!("label {label} of {classes} classes")))?,
             probabilities: row.iter().map(|&value| f32::from_le_bytes(value)).collect(),
             provenance: provenance.clone(),
         })
@@ -76,10 +76,10 @@ fn raw<'a>(answer: &'a ModelInferResponse, name: &str, datatype: &str) -> Result
     let (output, bytes) = outputs
         .into_iter()
         .find(|(output, _)| output.name == name)
-        .ok_or_else(|| odd(format!("no raw output {name:?}")))?;
+        .ok_or_else(|| odd(&format!("no raw output {name:?}")))?;
     match output.datatype == datatype {
         true => Ok((&output.shape, bytes)),
-        false => Err(odd(format!("output {name:?} of datatype {:?}, expected {datatype}", output.datatype))),
+        false => Err(odd(&format!("output {name:?} of datatype {:?}, expected {datatype}", output.datatype))),
     }
 }
 
@@ -99,8 +99,8 @@ fn provenance(answer: &ModelInferResponse) -> Result<Provenance, Failure> {
         model: answer.model_name.clone(),
         model_version: answer.model_version.clone(),
         run: text(&answer.parameters, "run")?,
-        round: round.ok_or_else(|| odd("no round in its parameters".to_owned()))?,
-        params_digest: Digest::from_hex(&digest).ok_or_else(|| odd(format!("params_digest {digest:?}")))?,
+        round: round.ok_or_else(|| odd("no round in its parameters"))?,
+        params_digest: Digest::from_hex(&digest).ok_or_else(|| odd(&format!("params_digest {digest:?}")))?,
     })
 }
 
@@ -113,7 +113,7 @@ fn text(parameters: &HashMap<String, InferParameter>, name: &str) -> Result<Stri
             | ParameterChoice::DoubleParam(_)
             | ParameterChoice::Uint64Param(_),
         )
-        | None => Err(odd(format!("no {name} in its parameters"))),
+        | None => Err(odd(&format!("no {name} in its parameters"))),
     }
 }
 
@@ -121,6 +121,6 @@ fn choice<'a>(parameters: &'a HashMap<String, InferParameter>, name: &str) -> Op
     parameters.get(name)?.parameter_choice.as_ref()
 }
 
-fn odd(what: String) -> Failure {
+fn odd(what: &str) -> Failure {
     Failure::new(Code::BadMessage, format!("the coordinator's answer has {what}; is it another program?"))
 }

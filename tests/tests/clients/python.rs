@@ -56,14 +56,14 @@ impl Python {
         Ok(Self { interpreter, scripts })
     }
 
-    /// Runs a script of `tests/clients` with these variables, and panics with what it said if it fails.
-    pub(crate) async fn run(&self, script: &str, variables: &[(&str, &str)]) {
+    /// Runs a script of `tests/clients` with these variables; what it said. Panics with that if it fails.
+    pub(crate) async fn run(&self, script: &str, variables: &[(&str, &str)]) -> String {
         let mut command = Command::new(&self.interpreter);
         command.arg(self.scripts.join(script)).arg("--verbose").envs(variables.iter().copied());
         // The checkout stays as it was, and a proxy that knows nothing of this machine's ports is not asked.
         command.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*").env("no_proxy", "*");
         match done(&mut command, SCRIPT).await {
-            Ok(output) => println!("{script}\n{}", said(&output)),
+            Ok(output) => said(&output),
             Err(why) => panic!("{script}: {why}"),
         }
     }
