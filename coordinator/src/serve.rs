@@ -4,12 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syngrad_common::limits::MAX_MESSAGE;
 use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
-use syngrad_proto::FILE_DESCRIPTOR_SET;
-use syngrad_proto::syngrad::v1::run_service_server::RunServiceServer;
-use syngrad_proto::syngrad::v1::training_service_server::TrainingServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -19,7 +15,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::Config;
 use crate::driver::{Driver, Message};
-use crate::rpc::{Runs, Training};
+use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
 
@@ -53,13 +49,8 @@ pub async fn serve(
     let (driver, handle) = Driver::new(config);
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = Routes::builder();
-    let limit = MAX_MESSAGE;
-    routes
-        .add_service(
-            TrainingServiceServer::new(Training { driver: handle.clone(), patience }).max_decoding_message_size(limit),
-        )
-        .add_service(RunServiceServer::new(Runs { driver: handle.clone() }).max_decoding_message_size(limit))
-        .add_service(health_service);
+    routes.add_service(health_service);
+    rpc::add_to(&mut routes, &handle, patience);
     add_reflection(&mut routes)?;
     serving::add_to(&mut routes, handle.served.clone(), device)?;
     let reporting = tokio::spawn(report_health(health, handle.served.clone()));
@@ -105,7 +96,7 @@ async fn report_health(health: HealthReporter, mut served: watch::Receiver<Optio
 fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), Failure> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(rpc::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let broken = |error| Failure::new(Code::Internal, format!("the built-in descriptors cannot be read: {error}"));
