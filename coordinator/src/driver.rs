@@ -148,6 +148,7 @@ impl Driver {
                 },
                 () = &mut timer => self.tick(),
             }
+            self.leave_if_drained();
         }
     }
 
@@ -165,9 +166,6 @@ impl Driver {
         let now = self.now();
         if self.active.as_ref().and_then(ActiveRun::deadline).is_some_and(|deadline| deadline <= now) {
             self.feed(Event::Tick);
-        }
-        if matches!(self.mode, Mode::Draining { until } if until <= Instant::now()) {
-            self.say_goodbye();
         }
     }
 
@@ -193,21 +191,21 @@ impl Driver {
         }
     }
 
-    /// Finishes the open round if there is one, within [`DRAIN`], and then says goodbye.
+    /// Gives the open round, if there is one, [`DRAIN`] to be committed; nothing new begins.
     fn drain(&mut self) {
-        if self.mode != Mode::Serving {
-            return;
-        }
-        self.mode = Mode::Draining { until: Instant::now() + DRAIN };
-        if !self.active.as_ref().is_some_and(ActiveRun::is_collecting) {
-            self.say_goodbye();
+        if self.mode == Mode::Serving {
+            self.mode = Mode::Draining { until: Instant::now() + DRAIN };
         }
     }
 
-    fn say_goodbye(&mut self) {
-        if self.active.is_some() {
-            self.feed(Event::Stop);
+    /// Says goodbye to everyone once a drain has nothing left to wait for, or has waited long enough.
+    fn leave_if_drained(&mut self) {
+        let Mode::Draining { until } = self.mode else { return };
+        let is_collecting = self.active.as_ref().is_some_and(ActiveRun::is_collecting);
+        if is_collecting && Instant::now() < until {
+            return;
         }
+        self.feed(Event::Stop);
         self.mode = Mode::Over;
         self.dismiss_everyone();
     }
