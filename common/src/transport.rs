@@ -102,6 +102,19 @@ pub fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
 }
 
+/// Whether `security` allows connections to `address`; waiting does not change the answer.
+///
+/// # Errors
+/// [`TransportError::NotLoopback`] if it does not.
+pub fn permit(address: &Address, security: Security) -> Result<(), TransportError> {
+    match security {
+        Security::InsecureLoopback if !address.is_loopback() => {
+            Err(TransportError::NotLoopback { address: address.to_string() })
+        }
+        Security::InsecureLoopback => Ok(()),
+    }
+}
+
 /// Connects to a coordinator; clients set [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) as their decode limit.
 ///
 /// # Errors
@@ -111,10 +124,8 @@ pub async fn connect(address: &Address, security: Security) -> Result<Channel, T
         address: address.clone(),
         why: root_cause(error),
     };
+    permit(address, security)?;
     let uri = match security {
-        Security::InsecureLoopback if !address.is_loopback() => {
-            return Err(TransportError::NotLoopback { address: address.to_string() });
-        }
         Security::InsecureLoopback => format!("http://{address}"),
     };
     let endpoint = Endpoint::from_shared(uri).map_err(|error| unreachable(&error))?;

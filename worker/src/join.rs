@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
+use syngrad_common::transport;
 use syngrad_common::wire::{Declined, Hello, LeasedUnit, Ready, ResumeToken, RunOpened, ToCoordinator};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::session::{Action, Event, Exit, Session, Task};
@@ -29,8 +30,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// It belongs on a `current_thread` runtime; what computes has a thread of its own.
 ///
 /// # Errors
-/// [`Failure`] if the coordinator refuses this worker for good, or the worker itself is broken.
+/// [`Failure`] if the address is not allowed, the coordinator refuses this worker for good, or the worker is broken.
 pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    transport::permit(&config.address, config.security)?;
     let mut worker = Worker::new(config, reporter)?;
     tokio::pin!(shutdown);
     let mut asked = false;

@@ -26,6 +26,13 @@ async fn nobody_there_is_said_once_however_often_it_is_tried() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_not_allowed_is_not_tried() {
+    let outside = "192.0.2.1:4180".parse().expect("an address");
+    let failure = Worker::start(&outside).end().await.expect_err("it would leave this machine");
+    assert_eq!(failure.code, Code::InsecureAddress);
+}
+
+#[tokio::test]
 async fn a_refusal_for_good_ends_the_worker_with_its_code() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&coordinator.address);
