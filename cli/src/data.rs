@@ -15,7 +15,7 @@ use crate::table::{rows, thousands};
 
 pub(crate) fn run(command: &DataCommand, output: Output) -> Result<Exit, Failure> {
     match command {
-        DataCommand::Fetch(place) => fetch_into(place.data_dir.clone().unwrap_or_else(mnist::cache_dir), output),
+        DataCommand::Fetch(place) => fetch_into(&place.data_dir.clone().unwrap_or_else(mnist::cache_dir), output),
         DataCommand::Verify(place) => {
             output.result(&verified(&crate::local::data_dir(place.data_dir.as_deref()))?);
             Ok(Exit::Ok)
@@ -29,7 +29,7 @@ pub(crate) fn run(command: &DataCommand, output: Output) -> Result<Exit, Failure
     }
 }
 
-fn fetch_into(folder: PathBuf, output: Output) -> Result<Exit, Failure> {
+fn fetch_into(folder: &Path, output: Output) -> Result<Exit, Failure> {
     let mut told = |file: MnistFile, progress: Progress<'_>| match progress {
         Progress::Present => output.say(&format!("{} is there", file.name())),
         Progress::Began { url, from, total } => {
@@ -40,8 +40,8 @@ fn fetch_into(folder: PathBuf, output: Output) -> Result<Exit, Failure> {
         Progress::Failed { url, cause } => output.say(&format!("{url} failed: {cause}")),
         Progress::Done(path) => output.say(&format!("{} is whole", path.display())),
     };
-    fetch::fetch(&folder, &MnistFile::ALL, &MIRRORS, &mut told).map_err(|why| Failure::fetch(&why))?;
-    output.result(&verified(&folder)?);
+    fetch::fetch(folder, &MnistFile::ALL, &MIRRORS, &mut told).map_err(|why| Failure::fetch(&why))?;
+    output.result(&verified(folder)?);
     Ok(Exit::Ok)
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use syngrad_model::Device;
 use tokio::sync::mpsc;
 
 use crate::client::{Client, RunStatus, Watch};
@@ -33,7 +34,7 @@ impl FleetConfig {
     ///
     /// # Errors
     /// If the system does not say which program is running.
-    pub fn of_this_program(device: impl ToString) -> Result<Self, Failure> {
+    pub fn of_this_program(device: Device) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(|why| Failure::io("finding this program's own file", &why))?;
         Ok(Self { program, port: 0, device: device.to_string(), data_dir: None })
     }

@@ -86,7 +86,8 @@ fn unparsed(error: &clap::Error, for_programs: bool) -> Exit {
     let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if for_programs && !asked_for {
         let output = Output::new(Global { output: Format::Json, quiet: false });
-        output.failure(&Failure::usage(&error.render()));
+        let text = error.render().to_string();
+        output.failure(&Failure::usage(&text.trim_start_matches("error: ").trim_end()));
         return Exit::Usage;
     }
     // A closed terminal is no reason for another error.

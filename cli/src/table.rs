@@ -10,7 +10,7 @@ pub(crate) fn rows<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
         table.add_row(row.into_iter().map(Cell::new).collect::<Vec<_>>());
     }
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn large_numbers_are_readable() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"].map(str::to_owned));
-        assert_eq!(percent(0.97525), "97.53 %");
+        assert_eq!(percent(0.9753), "97.53 %");
     }
 
     #[test]

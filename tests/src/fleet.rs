@@ -5,7 +5,7 @@ use syngrad::failure::Failure;
 use syngrad::fleet::{Fleet, FleetConfig};
 use syngrad_common::config::CanonicalSpec;
 
-use crate::program::Program;
+use crate::program::{MNIST, Program};
 
 /// What happens to a run in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub enum Fault {
 /// If it does not start.
 pub async fn start(program: Program) -> Result<Fleet, Failure> {
     let device = "flex".to_owned();
-    Fleet::start(FleetConfig { program: program.path().into(), port: 0, device, data_dir: None }).await
+    let data_dir = Some(MNIST.into());
+    Fleet::start(FleetConfig { program: program.path().into(), port: 0, device, data_dir }).await
 }
 
 /// Trains `spec` over so many workers with a fault as soon as rounds are committed; the run's last status.

