@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use syngrad::client::Phase;
 use syngrad_tests::fleet::{self, Fault, train};
@@ -209,4 +210,60 @@ fn the_demo_is_one_object_with_the_digest_of_a_local_run() {
     assert_eq!(data["seconds_to_97"].is_number(), reached, "{data}");
     let local = NODE.run(&[&["train", "--local"][..], &flags].concat()).data();
     assert_eq!(data["params_digest"], local["params_digest"]);
+}
+
+/// A demo that serves on `port` once its first line is out.
+fn serving_demo(port: u16) -> Running {
+    let port = port.to_string();
+    let mut demo = Running::start(&[
+        "demo",
+        "--workers",
+        "1",
+        "--epochs",
+        "1",
+        "--kill",
+        "none",
+        "--keep-serving",
+        "--port",
+        &port,
+        "-o",
+        "json",
+    ]);
+    let line = demo.first_line();
+    assert!(line.contains("\"status\":\"ok\""), "{line}");
+    demo
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port can be listened on");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+/// Waits for the other side of a connection to be gone.
+fn wait_for_end(mut stream: &TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout can be set");
+    // Whatever HTTP/2 says first, an orderly end and a reset are both an end; only time running out is not.
+    if let Err(why) = stream.read_to_end(&mut Vec::new()) {
+        assert_eq!(why.kind(), std::io::ErrorKind::ConnectionReset, "{why}");
+    }
+}
+
+#[test]
+fn no_process_outlives_a_demo_that_is_killed() {
+    let port = free_port();
+    let mut demo = serving_demo(port);
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the demo keeps serving");
+    demo.0.kill().expect("SIGKILL can be sent");
+    wait_for_end(&stream);
+}
+
+#[test]
+fn a_serving_demo_ends_in_order_when_asked() {
+    let port = free_port();
+    let mut demo = serving_demo(port);
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the demo keeps serving");
+    let code = demo.terminate();
+    wait_for_end(&stream);
+    assert_eq!(code, Some(1), "one epoch misses the target");
 }

@@ -18,8 +18,8 @@ use crate::output::{Output, Report};
 use crate::table::{percent, rows, thousands};
 
 /// The table in a document goes between these.
-const BEGIN: &str = "<!-- begin: exactness -->";
-const END: &str = "<!-- end: exactness -->";
+const BEGIN: &str = "<!-- begin: syngrad bench exactness -->";
+const END: &str = "<!-- end: syngrad bench exactness -->";
 
 const WIDTHS: [UpdateBits; 3] = [UpdateBits::ThirtyTwo, UpdateBits::Sixteen, UpdateBits::Eight];
 
@@ -58,6 +58,7 @@ pub(super) fn run(args: &ExactnessArgs, output: Output) -> Result<Exit, Failure>
         let flags = SpecFlags { seed: Some(seed), epochs: args.epochs, ..SpecFlags::default() };
         demo_spec(flags).map(|spec| spec.spec().clone())
     };
+    let document = args.write.as_deref().map(Document::open).transpose()?;
     let folder = data_dir(args.data.data_dir.as_deref());
     let first = spec(0)?;
     let dataset = Dataset::load(&first.data, first.seed, &folder).map_err(|why| Failure::data(&why))?;
@@ -75,8 +76,8 @@ pub(super) fn run(args: &ExactnessArgs, output: Output) -> Result<Exit, Failure>
         let train = |spec: &RunSpec| exact(&RunSpec { update_bits: bits, ..spec.clone() }, &dataset, args.device);
         report.rows.push(row(&name, &seeds, train)?);
     }
-    if let Some(path) = &args.write {
-        write(path, &report)?;
+    if let Some(document) = document {
+        document.write(&report)?;
     }
     output.result(&report);
     Ok(Exit::Ok)
@@ -106,16 +107,30 @@ fn exact(spec: &RunSpec, dataset: &Dataset, device: Device) -> Result<Trained, F
     })
 }
 
-/// Puts the table into a document, between its markers.
-fn write(path: &Path, report: &ExactnessReport) -> Result<(), Failure> {
-    let doing = format!("writing the table into {}", path.display());
-    let document = std::fs::read_to_string(path).map_err(|why| Failure::io(&doing, &why))?;
-    let parts = document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else {
-        return Err(Failure::usage(&format!("{} has no lines {BEGIN} and {END} to write between", path.display())));
-    };
-    let table = markdown(report);
-    std::fs::write(path, format!("{before}{BEGIN}\n{table}{END}{after}")).map_err(|why| Failure::io(&doing, &why))
+/// A document with a place for the table.
+struct Document<'a> {
+    path: &'a Path,
+    before: String,
+    after: String,
+}
+
+impl<'a> Document<'a> {
+    /// Reads it before anything is trained, so that a document without the place costs no time.
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        let doing = format!("reading {}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|why| Failure::io(&doing, &why))?;
+        let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+        let Some((before, after)) = parts else {
+            return Err(Failure::usage(&format!("{} has no lines {BEGIN} and {END} to write between", path.display())));
+        };
+        Ok(Self { path, before: before.to_owned(), after: after.to_owned() })
+    }
+
+    fn write(&self, report: &ExactnessReport) -> Result<(), Failure> {
+        let Self { path, before, after } = self;
+        let text = format!("{before}{BEGIN}\n{}{END}{after}", markdown(report));
+        std::fs::write(path, text).map_err(|why| Failure::io(&format!("writing {}", path.display()), &why))
+    }
 }
 
 fn markdown(report: &ExactnessReport) -> String {
@@ -170,11 +185,11 @@ mod tests {
             bytes_sent: 4096,
         };
         let report = ExactnessReport { samples: 1, rounds: 1, rows: vec![row] };
-        let folder = std::env::temp_dir().join(format!("syngrad-exactness-{}", std::process::id()));
-        std::fs::write(&folder, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("the folder is writable");
-        let written = write(&folder, &report);
-        let text = std::fs::read_to_string(&folder).expect("it was written a moment ago");
-        std::fs::remove_file(&folder).expect("it is there");
+        let file = std::env::temp_dir().join(format!("syngrad-exactness-{}", std::process::id()));
+        std::fs::write(&file, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("the folder is writable");
+        let written = Document::open(&file).and_then(|document| document.write(&report));
+        let text = std::fs::read_to_string(&file).expect("it was written a moment ago");
+        std::fs::remove_file(&file).expect("it is there");
         assert_eq!(written, Ok(()));
         assert!(text.starts_with("before\n") && text.ends_with("after\n") && !text.contains("old"), "{text}");
         assert!(text.contains("| exact, 8 bits | 97.00 % | 98.00 % | 97.50 % | 3 of 1,000 | 4,096 |"), "{text}");
