@@ -228,7 +228,8 @@ impl TrainingState {
         let tally = aggregate.tally();
         let mut chain = Hasher::new(Domain::Chain);
         chain.update(self.chain.as_ref()).update(&round.0.to_le_bytes()).update(self.params_digest.as_ref());
-        chain.update(&tally.weight.to_le_bytes()).update(&tally.saturated.to_le_bytes());
+        // What workers claim (saturation) stays out: a chain holds only what the params prove.
+        chain.update(&tally.weight.to_le_bytes());
         for unit in &tally.units {
             chain.update(&unit.0.to_le_bytes());
         }
