@@ -83,7 +83,9 @@ impl Level {
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings", &[]),
             Self::Doc => cargo("doc --workspace --no-deps --locked", &[("RUSTDOCFLAGS", "-D warnings")]),
             Self::Test => cargo("test --workspace", &[("SYNGRAD_CI", "1")]),
-            Self::Ndarray => cargo("test --locked -p syngrad-model -p syngrad --lib --bins --features syngrad/ndarray", &[]),
+            Self::Ndarray => {
+                cargo("test --locked -p syngrad-model -p syngrad --lib --bins --features syngrad/ndarray", &[])
+            }
             Self::Demo => cargo("demo -o json", &[]),
         }
     }
