@@ -72,9 +72,7 @@ impl Demo<'_> {
         let device = self.args.device;
         let config = FleetConfig { port: self.args.port, ..FleetConfig::of_this_program(device)? };
         let mut fleet = Fleet::start(config).await?;
-        for _ in 0..self.args.workers {
-            fleet.add_worker()?;
-        }
+        fleet.add_workers(self.args.workers)?;
         let status = self.train(&mut fleet).await?;
         self.ask(&fleet, self.spec.spec().seed).await?;
         let seen = Seen {

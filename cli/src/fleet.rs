@@ -6,6 +6,7 @@
 mod process;
 
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -94,16 +95,33 @@ impl Fleet {
         &self.address
     }
 
+    /// Starts `count` workers, each on a core of its own if there are several and the machine has as many.
+    ///
+    /// # Errors
+    /// If one cannot be started.
+    pub fn add_workers(&mut self, count: u32) -> Result<(), Failure> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let core_each = cfg!(target_os = "linux") && (2..=cores).contains(&(count as usize));
+        (0..count as usize).try_for_each(|index| self.start_worker(core_each.then_some(index)))
+    }
+
     /// Starts one more worker; it connects by itself.
     ///
     /// # Errors
     /// If it cannot be started.
     pub fn add_worker(&mut self) -> Result<(), Failure> {
+        self.start_worker(None)
+    }
+
+    fn start_worker(&mut self, core: Option<usize>) -> Result<(), Failure> {
         self.started += 1;
         let name = format!("partner-{}", self.started);
         let mut arguments = strings(["worker", "join", "--insecure", "--exit-with-stdin"]);
         arguments.extend([self.address.clone(), "--partner".to_owned(), name.clone()]);
         arguments.extend(["--device".to_owned(), self.config.device.clone()]);
+        if let Some(core) = core {
+            arguments.extend(["--core".to_owned(), core.to_string()]);
+        }
         self.workers.push(start(&self.config.program, &name, &arguments, &self.report_end)?);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::args::JoinArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{runtime, serve, signals};
+use crate::{affinity, runtime, serve, signals};
 
 /// A line of the worker's, for the programs that follow along.
 #[derive(Serialize)]
@@ -25,6 +25,9 @@ pub(crate) fn run(args: &JoinArgs, output: Output) -> Result<Exit, Failure> {
     }
     serve::log(output, "warn")?;
     let config = config(args)?;
+    if let Some(core) = args.core {
+        affinity::keep_to(core)?;
+    }
     runtime::light()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;
         syngrad_worker::join(config, |line: Line| tell(output, &line), shutdown).await?;

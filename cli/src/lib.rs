@@ -9,6 +9,7 @@
 //!                         └─ demo, bench      fleets of the above
 //! ```
 
+mod affinity;
 pub mod args;
 mod ask;
 mod bench;

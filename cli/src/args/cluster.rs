@@ -58,6 +58,10 @@ pub struct JoinArgs {
     /// The identity of this worker process; drawn at random if absent.
     #[arg(long, value_name = "UUID")]
     pub identity: Option<uuid::Uuid>,
+    /// Stay on one core, counted from 0 among those that this process may use: two workers on two cores then never
+    /// share one. Linux only.
+    #[arg(long, value_name = "NUMBER")]
+    pub core: Option<usize>,
     /// See [`StdinWatch`].
     #[command(flatten)]
     pub stdin: StdinWatch,

@@ -25,9 +25,7 @@ pub(super) fn run(
         let mut fleet = Fleet::start(config).await?;
         let mut client = fleet.client().await?;
         let run = client.start(spec.text(), workers).await?;
-        for _ in 0..workers {
-            fleet.add_worker()?;
-        }
+        fleet.add_workers(workers)?;
         let mut watch = client.watch(Some(run)).await?;
         let mut progress = Progress::new(output);
         let status = fleet.finish(&mut watch, |status| progress.show(status)).await?;
