@@ -68,7 +68,7 @@ impl Client {
         RunStatus::from_wire(answer.status)
     }
 
-    /// All runs that the coordinator remembers, oldest first.
+    /// All runs that the coordinator remembers, newest first.
     ///
     /// # Errors
     /// If the coordinator does not answer.

@@ -127,6 +127,24 @@ impl ActiveRun {
         }
     }
 
+    /// A run that completed has succeeded only if it reached the accuracy that its spec asks for.
+    pub(crate) fn judged(&self, outcome: Outcome) -> Outcome {
+        let target = self.spec().evaluation.target_accuracy;
+        let reached = self.journal.newest().map(|evaluation| evaluation.accuracy);
+        match (outcome, target, reached) {
+            (Outcome::Completed, Some(target), Some(accuracy)) if accuracy < target => Outcome::Failed {
+                round: Round(self.plan.rounds() - 1),
+                why: format!(
+                    "all rounds are committed, but the test accuracy is {:.2} % and evaluation.target_accuracy is \
+                     {:.2} %",
+                    100.0 * accuracy,
+                    100.0 * target
+                ),
+            },
+            (outcome, ..) => outcome,
+        }
+    }
+
     pub(crate) fn id(&self) -> RunId {
         self.identity.run
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syngrad_common::telemetry::Format;
-use syngrad_common::transport::{self, Security};
+use syngrad_common::transport::{self, DEFAULT_ADDRESS, Security};
 use syngrad_common::{Code, Failure, telemetry};
 use syngrad_coordinator::{Config, serve};
 use syngrad_model::Device;
@@ -20,7 +20,7 @@ const WORKER_THREADS: usize = 2;
 #[command(name = "syngrad-coordinator", version)]
 struct Args {
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, env = "SYNGRAD_BIND", default_value = "127.0.0.1:7070")]
+    #[arg(long, env = "SYNGRAD_BIND", default_value = DEFAULT_ADDRESS)]
     bind: SocketAddr,
     /// Serve without protection, to this machine only.
     #[arg(long, required = true)]

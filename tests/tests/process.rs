@@ -6,6 +6,8 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use syngrad::client::Phase;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::spec::Algorithm;
 use syngrad_tests::fleet::{self, Fault, train};
 use syngrad_tests::program::Program;
 use syngrad_tests::specs;
@@ -133,6 +135,26 @@ async fn sigterm_drains_a_worker_and_the_run_goes_on() {
     fleet.end().await;
     assert_eq!((drained, last.phase), (Some(0), Phase::Completed));
     assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
+}
+
+#[tokio::test]
+async fn a_run_below_its_target_has_failed() {
+    let mut spec = specs::sync_sgd(8).spec().clone();
+    spec.evaluation.target_accuracy = Some(1.0);
+    spec.algorithm = Algorithm::SyncSgd { epochs: 1, units: 6, unit_samples: 20 };
+    let spec = CanonicalSpec::new(spec).expect("every value is in its range");
+    let mut fleet = fleet::start(NODE).await.expect("a coordinator");
+    fleet.add_worker().expect("a worker");
+    let mut client = fleet.client().await.expect("the coordinator listens");
+    let run = client.start(spec.text(), 1).await.expect("a good spec");
+    let mut watch = client.watch(Some(run)).await.expect("the run was just started");
+    let last = fleet.finish(&mut watch, |_| {}).await.expect("an undisturbed run");
+    let address = fleet.address().to_owned();
+    let watched = NODE.run(&["run", "watch", "--coordinator", &address]);
+    fleet.end().await;
+    assert_eq!((last.phase, last.rounds_committed), (Phase::Failed, last.rounds));
+    assert!(last.reason.contains("target_accuracy"), "{}", last.reason);
+    assert_eq!(watched.code, Some(1));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use syngrad_common::transport::DEFAULT_ADDRESS;
 use syngrad_model::Device;
 
 /// `syngrad coordinator …`
@@ -25,7 +26,7 @@ pub enum WorkerCommand {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:4180", env = "SYNGRAD_BIND")]
+    #[arg(long, default_value = DEFAULT_ADDRESS, env = "SYNGRAD_BIND")]
     pub bind: SocketAddr,
     /// Serve without TLS and without asking who comes. Loopback addresses only.
     #[arg(long)]

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use syngrad_common::transport::DEFAULT_ADDRESS;
 
 /// `syngrad run …`
 #[derive(Debug, Subcommand)]
@@ -21,7 +22,7 @@ pub enum RunCommand {
 #[derive(Clone, Debug, Args)]
 pub struct Coordinator {
     /// The coordinator's address.
-    #[arg(long, env = "SYNGRAD_COORDINATOR", default_value = "127.0.0.1:4180", value_name = "ADDRESS")]
+    #[arg(long, env = "SYNGRAD_COORDINATOR", default_value = DEFAULT_ADDRESS, value_name = "ADDRESS")]
     pub coordinator: String,
 }
 

@@ -21,9 +21,12 @@ enum Host {
     Name(String),
 }
 
+/// Where a coordinator listens, and where it is looked for, if nobody says otherwise.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:7070";
+
 /// Why a text is no address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{text:?} is no coordinator's address: {why}; write it as 127.0.0.1:4180")]
+#[error("{text:?} is no coordinator's address: {why}; write it as {DEFAULT_ADDRESS}")]
 pub struct AddressError {
     text: String,
     why: &'static str,

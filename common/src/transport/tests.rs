@@ -23,6 +23,20 @@ fn addresses_are_read_as_people_write_them() {
 }
 
 #[test]
+fn documents_name_the_address_that_programs_use() {
+    let documents = [
+        ("README.md", include_str!("../../../README.md")),
+        ("README.zh-CN.md", include_str!("../../../README.zh-CN.md")),
+        ("docs/serving.md", include_str!("../../../docs/serving.md")),
+        ("E0115", include_str!("../../../docs/errors/E0115.md")),
+        ("the coordinator's unit", include_str!("../../../deploy/systemd/syngrad-coordinator.service")),
+    ];
+    for (name, text) in documents {
+        assert!(text.contains(DEFAULT_ADDRESS), "{name} names another address than {DEFAULT_ADDRESS}");
+    }
+}
+
+#[test]
 fn only_addresses_of_this_machine_are_loopback() {
     for text in ["127.0.0.1:1", "127.8.9.1:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
         assert!(address(text).is_loopback(), "{text}");

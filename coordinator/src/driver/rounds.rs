@@ -248,7 +248,8 @@ impl Driver {
 
     fn finish(&mut self, outcome: Outcome) {
         let Some(active) = &mut self.active else { return };
-        active.outcome = Some(active.broken.take().unwrap_or(outcome));
+        let outcome = active.broken.take().unwrap_or(outcome);
+        active.outcome = Some(active.judged(outcome));
     }
 
     /// Once the run is over: everyone hears it, and its last status is kept.

@@ -17,6 +17,8 @@ pub const MAX_LAYERS: usize = 64;
 pub const MAX_ROUNDS: u32 = 10_000_000;
 /// The longest round deadline, in seconds.
 pub const MAX_DEADLINE: f64 = 7.0 * 86_400.0;
+/// The most bytes that the training samples of a synthetic dataset may take.
+pub const MAX_SAMPLE_BYTES: u64 = 1 << 30;
 /// The most samples a dataset may have.
 pub const MAX_SAMPLES: u32 = 1 << 30;
 
@@ -104,7 +106,10 @@ impl DataSpec {
             Self::Synthetic { samples, inputs, classes } => {
                 count(*samples, MAX_SAMPLES, "data.samples")?;
                 require((1..=65_536).contains(inputs), "data.inputs", inputs, "it may be 1 to 65536")?;
-                require((2..=256).contains(classes), "data.classes", classes, "it may be 2 to 256")
+                require((2..=256).contains(classes), "data.classes", classes, "it may be 2 to 256")?;
+                let bytes = u64::from(*samples) * *inputs as u64;
+                let most = format!("samples times inputs may be up to {MAX_SAMPLE_BYTES}");
+                require(bytes <= MAX_SAMPLE_BYTES, "data.samples", samples, most)
             }
         }
     }
@@ -206,5 +211,22 @@ impl Evaluation {
             count(every, MAX_ROUNDS, "evaluation.every_rounds")?;
         }
         self.target_accuracy.map_or(Ok(()), |target| fraction(target, "evaluation.target_accuracy"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn synthetic(samples: u32, inputs: usize) -> DataSpec {
+        DataSpec::Synthetic { samples, inputs, classes: 10 }
+    }
+
+    #[test]
+    fn samples_are_bounded_by_what_they_take_together() {
+        assert_eq!(synthetic(1 << 20, 1 << 10).check(), Ok(()));
+        let refused = synthetic((1 << 20) + 1, 1 << 10).check().expect_err("one sample more than may be");
+        assert_eq!(refused.key, "data.samples");
+        assert!(synthetic(MAX_SAMPLES, 65_536).check().is_err());
     }
 }
