@@ -36,10 +36,7 @@ pub(crate) fn run(args: &DemoArgs, output: Output, started: Instant) -> Result<E
         // Whatever ends this future ends all processes: they are killed when the fleet is dropped.
         let shown = tokio::select! {
             shown = demo.show() => shown?,
-            () = &mut interrupted => {
-                output.say("interrupted; all processes have ended");
-                return Ok(Exit::Failed);
-            }
+            () = &mut interrupted => return Err(Failure::failed(&"interrupted; all processes have ended")),
         };
         output.result(&shown.report);
         output.say(&shown.epilogue(args.keep_serving));
