@@ -71,6 +71,9 @@ impl Fleet {
         let mut arguments = strings(["coordinator", "serve", "--insecure", "--exit-with-stdin", "-o", "jsonl"]);
         arguments.extend(["--bind".to_owned(), format!("127.0.0.1:{}", config.port)]);
         arguments.extend(["--device".to_owned(), config.device.clone()]);
+        if cfg!(target_os = "linux") {
+            arguments.push("--batch".to_owned());
+        }
         if let Some(folder) = &config.data_dir {
             arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
         }

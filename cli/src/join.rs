@@ -9,7 +9,7 @@ use crate::args::JoinArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{affinity, runtime, serve, signals};
+use crate::{runtime, scheduling, serve, signals};
 
 /// A line of the worker's, for the programs that follow along.
 #[derive(Serialize)]
@@ -26,8 +26,10 @@ pub(crate) fn run(args: &JoinArgs, output: Output) -> Result<Exit, Failure> {
     serve::log(output, "warn")?;
     let config = config(args)?;
     if let Some(core) = args.core {
-        affinity::keep_to(core)?;
+        scheduling::keep_to(core)?;
     }
+    // Where the system does not do that, rounds are a little longer, and that is all.
+    let _ = scheduling::as_batch();
     runtime::light()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;
         syngrad_worker::join(config, |line: Line| tell(output, &line), shutdown).await?;

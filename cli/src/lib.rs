@@ -9,7 +9,6 @@
 //!                         └─ demo, bench      fleets of the above
 //! ```
 
-mod affinity;
 pub mod args;
 mod ask;
 mod bench;
@@ -29,6 +28,7 @@ pub mod predict;
 mod progress;
 mod runs;
 mod runtime;
+mod scheduling;
 mod serve;
 mod signals;
 mod table;

@@ -9,7 +9,7 @@ use crate::args::ServeArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{runtime, signals};
+use crate::{runtime, scheduling, signals};
 
 /// The first line of a coordinator, for the programs that start one.
 #[derive(Serialize)]
@@ -23,6 +23,9 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
         return Err(Failure::missing_insecure("a coordinator"));
     }
     log(output, "info")?;
+    if args.batch {
+        scheduling::as_batch()?;
+    }
     let defaults = Config::default();
     let config = Config {
         security: Security::InsecureLoopback,

@@ -1,5 +1,7 @@
 //! Params and updates as bytes: little-endian, cut into frames, put together again and checked.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use syngrad_engine::Digest;
 use syngrad_engine::digest::{Domain, Hasher};
@@ -66,11 +68,19 @@ pub enum CodecError {
     },
 }
 
-/// Flat params as they travel: little-endian f32.
+/// Flat params as they travel: little-endian f32. Where that is how they lie in memory, the bytes share it.
 #[must_use]
-pub fn params_to_bytes(params: &[f32]) -> Bytes {
+pub fn params_to_bytes(params: Arc<Vec<f32>>) -> Bytes {
+    struct Shared(Arc<Vec<f32>>);
+
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+
     if cfg!(target_endian = "little") {
-        return Bytes::copy_from_slice(bytemuck::cast_slice(params));
+        return Bytes::from_owner(Shared(params));
     }
     params.iter().flat_map(|value| value.to_le_bytes()).collect()
 }

@@ -29,7 +29,7 @@ pub struct TrainingState {
     course: Course,
     round: Round,
     grid: Grid,
-    params: Vec<f32>,
+    params: Arc<Vec<f32>>,
     params_digest: Digest,
     chain: Digest,
     optimizer: Optimizer,
@@ -157,7 +157,7 @@ impl TrainingState {
             mean: vec![0.0; expected],
             layout,
             course,
-            params,
+            params: Arc::new(params),
         })
     }
 
@@ -173,9 +173,9 @@ impl TrainingState {
         &self.layout
     }
 
-    /// The params, in layout order.
+    /// The params, in layout order. A clone that outlives the round costs its commit a copy.
     #[must_use]
-    pub fn params(&self) -> &[f32] {
+    pub fn params(&self) -> &Arc<Vec<f32>> {
         &self.params
     }
 
@@ -213,7 +213,7 @@ impl TrainingState {
         }
         aggregate.mean(&mut self.mean);
         let rate = learning_rate(self.course.learning_rate, &self.course.schedule, round, self.course.rounds);
-        self.optimizer.step(rate, &self.mean, &mut self.params);
+        self.optimizer.step(rate, &self.mean, Arc::make_mut(&mut self.params).as_mut_slice());
         if let Some((tensor, index, value)) = first_not_finite(&self.layout, &self.params) {
             return Err(CommitError::Diverged { round, tensor, index, value });
         }

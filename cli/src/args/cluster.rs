@@ -37,6 +37,10 @@ pub struct ServeArgs {
     /// What evaluates and predicts.
     #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
     pub device: Device,
+    /// Be scheduled as batch work: for a coordinator that shares its machine with workers, which are batch work always.
+    /// Linux only.
+    #[arg(long)]
+    pub batch: bool,
     /// See [`StdinWatch`].
     #[command(flatten)]
     pub stdin: StdinWatch,

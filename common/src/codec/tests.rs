@@ -43,7 +43,7 @@ proptest! {
         memory in vec(any::<f32>(), 0..600),
     ) {
         let params: Vec<f32> = bits.iter().map(|&bits| f32::from_bits(bits)).collect();
-        let (payload, digest) = (params_to_bytes(&params), Digest::of_params(&params));
+        let (payload, digest) = (params_to_bytes(Arc::new(params.clone())), Digest::of_params(&params));
         let mut assembler = ParamsAssembler::new(memory, params.len(), digest, payload.len() as u64).expect("the size");
         for piece in cut(&payload, &cuts) {
             prop_assert_eq!(assembler.push(&piece), Ok(()));

@@ -62,7 +62,7 @@ impl Driver {
         let Some(active) = &mut self.active else { return };
         let state = &active.state;
         debug_assert_eq!(state.round(), round, "the engine and the tensors count the same rounds");
-        let params = codec::params_to_bytes(state.params());
+        let params = codec::params_to_bytes(state.params().clone());
         let header = RoundOpened {
             run: active.identity.run,
             round,
@@ -187,11 +187,13 @@ impl Driver {
         let draining = self.mode != Mode::Serving;
         let Some(active) = &mut self.active else { return };
         let params = active.aggregate.sums().len();
+        // Its broadcast shares the params, which the step would then have to copy.
+        let open = active.open.take().map(|OpenRound { opened, loss, .. }| (opened, loss));
         match on_this_thread(params, || active.state.commit(&active.aggregate)) {
             Ok(commit) => {
                 let committed = Instant::now();
-                if let Some(open) = active.open.take() {
-                    active.journal.committed(committed.duration_since(open.opened), open.loss);
+                if let Some((opened, loss)) = open {
+                    active.journal.committed(committed.duration_since(opened), loss);
                 }
                 active.last_commit = Some(committed);
                 active.journal.traffic.saturated += commit.saturated;
@@ -212,7 +214,7 @@ impl Driver {
         let Some(active) = &self.active else { return };
         active.evaluations.ask(Candidate {
             round,
-            params: Arc::new(active.state.params().to_vec()),
+            params: active.state.params().clone(),
             digest: active.state.params_digest(),
         });
     }

@@ -70,7 +70,7 @@ impl TrainingState {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let OptimizerState { steps, first, second } = self.optimizer.state();
-        let vectors = [&self.params, first, second];
+        let vectors = [&*self.params, first, second];
         let floats: usize = vectors.iter().map(|vector| vector.len()).sum();
         let mut out = Vec::with_capacity(128 + 2 * self.grid.exponents().len() + 4 * floats);
         out.extend(MAGIC);
@@ -119,6 +119,7 @@ impl TrainingState {
         }
         let optimizer = Optimizer::from_state(&spec.optimizer, expected, state)?;
         let params_digest = Digest::of_params(&params);
+        let params = Arc::new(params);
         Ok(Self { layout, course, round, grid, params, params_digest, chain, optimizer, mean: vec![0.0; expected] })
     }
 }

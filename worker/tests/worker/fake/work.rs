@@ -91,7 +91,7 @@ impl Work {
     }
 
     pub(crate) fn params(&self, round: Round) -> (RoundOpened, Vec<Bytes>) {
-        let payload = codec::params_to_bytes(self.state.params());
+        let payload = codec::params_to_bytes(self.state.params().clone());
         let opened = RoundOpened {
             run: self.run,
             round,
