@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytemuck::NoUninit;
 use bytes::{Bytes, BytesMut};
 use syngrad_engine::Digest;
 use syngrad_engine::digest::{Domain, Hasher};
@@ -71,18 +72,19 @@ pub enum CodecError {
 /// Flat params as they travel: little-endian f32. Where that is how they lie in memory, the bytes share it.
 #[must_use]
 pub fn params_to_bytes(params: Arc<Vec<f32>>) -> Bytes {
-    struct Shared(Arc<Vec<f32>>);
-
-    impl AsRef<[u8]> for Shared {
-        fn as_ref(&self) -> &[u8] {
-            bytemuck::cast_slice(&self.0)
-        }
+    match cfg!(target_endian = "little") {
+        true => Bytes::from_owner(InPlace(params)),
+        false => params.iter().flat_map(|value| value.to_le_bytes()).collect(),
     }
+}
 
-    if cfg!(target_endian = "little") {
-        return Bytes::from_owner(Shared(params));
+/// Numbers, seen as their bytes.
+struct InPlace<E>(Arc<Vec<E>>);
+
+impl<E: NoUninit> AsRef<[u8]> for InPlace<E> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
     }
-    params.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// Cuts a payload into frames; the frames share its memory.

@@ -98,7 +98,7 @@ pub(crate) struct RunStatus {
     pub(crate) loss: f64,
     pub(crate) evaluations: Vec<Point>,
     /// The newest evaluation, class by class.
-    pub(crate) newest: Option<Evaluation>,
+    pub(crate) newest: Option<Arc<Evaluation>>,
     pub(crate) members: Vec<MemberView>,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
@@ -142,7 +142,7 @@ pub(crate) struct Journal {
     /// Messages that were refused before the engine saw them.
     pub(crate) rejected: u64,
     evaluations: VecDeque<Point>,
-    newest: Option<(Round, Evaluation)>,
+    newest: Option<(Round, Arc<Evaluation>)>,
     rounds: Histogram<u64>,
 }
 
@@ -170,7 +170,7 @@ impl Journal {
     /// An evaluation is known; they may come in any order.
     pub(crate) fn evaluated(&mut self, point: Point, evaluation: Evaluation) {
         if self.newest.as_ref().is_none_or(|(round, _)| *round < point.round) {
-            self.newest = Some((point.round, evaluation));
+            self.newest = Some((point.round, Arc::new(evaluation)));
         }
         let place = self.evaluations.partition_point(|other| other.round < point.round);
         self.evaluations.insert(place, point);
@@ -183,7 +183,7 @@ impl Journal {
         self.evaluations.iter().copied().collect()
     }
 
-    pub(crate) fn newest(&self) -> Option<&Evaluation> {
+    pub(crate) fn newest(&self) -> Option<&Arc<Evaluation>> {
         self.newest.as_ref().map(|(_, evaluation)| evaluation)
     }
 

@@ -42,7 +42,7 @@ pub struct ThroughputArgs {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     pub global_batch: u32,
     /// Passes over the training samples, each time.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: u32,
     /// The width of a worker's sum on the wire: 32, 16 or 8.
     #[arg(long, default_value_t = 32, value_name = "BITS")]

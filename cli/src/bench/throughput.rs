@@ -34,6 +34,8 @@ struct Row {
     samples_per_second: f64,
     /// Beside one process on its own.
     ratio: f64,
+    /// The median round; a local run has no rounds that anyone waits for.
+    round_ms_p50: Option<f64>,
     params_digest: String,
 }
 
@@ -42,16 +44,17 @@ pub(super) fn run(args: &ThroughputArgs, output: Output) -> Result<Exit, Failure
     output.say("one process on its own …");
     let alone = trainers(&spec, 1, args)?;
     let base = alone.samples_per_second;
-    let mut rows = vec![row("local", 1, base, base, alone.params_digest)];
+    let mut rows = vec![row("local", 1, base, base, None, alone.params_digest)];
     for workers in WORKERS {
         output.say(&format!("{workers} worker processes …"));
         let status = cluster::run(&spec, workers, args.device, args.data.data_dir.clone(), output)?;
         let rate = status.samples_per_second();
-        rows.push(row(&format!("{workers} workers"), workers, rate, base, status.params_digest));
+        let median = Some(status.round_times.p50_ms);
+        rows.push(row(&format!("{workers} workers"), workers, rate, base, median, status.params_digest));
     }
     output.say("two processes that do not cooperate …");
     let two = trainers(&spec, 2, args)?;
-    rows.push(row("2 independent", 2, two.samples_per_second, base, two.params_digest));
+    rows.push(row("2 independent", 2, two.samples_per_second, base, None, two.params_digest));
     let report = ThroughputReport {
         global_batch: args.global_batch,
         update_bits: args.update_bits,
@@ -62,8 +65,8 @@ pub(super) fn run(args: &ThroughputArgs, output: Output) -> Result<Exit, Failure
     Ok(Exit::Ok)
 }
 
-fn row(mode: &str, processes: u32, rate: f64, base: f64, params_digest: String) -> Row {
-    Row { mode: mode.to_owned(), processes, samples_per_second: rate, ratio: rate / base, params_digest }
+fn row(mode: &str, processes: u32, rate: f64, base: f64, round_ms_p50: Option<f64>, params_digest: String) -> Row {
+    Row { mode: mode.to_owned(), processes, samples_per_second: rate, ratio: rate / base, round_ms_p50, params_digest }
 }
 
 /// The demo's network in two units a round, whoever computes them.
@@ -138,14 +141,15 @@ fn finished(process: Child) -> Result<Trained, Failure> {
 impl Report for ThroughputReport {
     fn text(&self) -> String {
         rows(
-            ["mode", "processes", "samples/s", "beside local", "params"],
-            &["processes", "samples/s", "beside local"],
+            ["mode", "processes", "samples/s", "beside local", "round p50", "params"],
+            &["processes", "samples/s", "beside local", "round p50"],
             self.rows.iter().map(|row| {
                 [
                     row.mode.clone(),
                     row.processes.to_string(),
                     thousands(row.samples_per_second as u64),
                     format!("{:.2} ×", row.ratio),
+                    row.round_ms_p50.map_or_else(String::new, |ms| format!("{ms:.2} ms")),
                     row.params_digest.chars().take(8).collect(),
                 ]
             }),

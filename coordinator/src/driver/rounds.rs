@@ -26,6 +26,8 @@ const INLINE_PARAMS: usize = 4 << 20;
 impl Driver {
     /// Lets the engine decide about `event`, does what it says, and so on with what follows from that.
     pub(super) fn feed(&mut self, event: Event) {
+        // Most events are updates that count and leave the round open: readers wait for its end.
+        let mut news = !matches!(event, Event::Update { .. });
         self.events.push_back(event);
         while let Some(event) = self.events.pop_front() {
             let now = self.now();
@@ -33,12 +35,13 @@ impl Driver {
             let mut actions = std::mem::take(&mut self.actions);
             active.run.handle(now, event, &mut actions);
             for action in actions.drain(..) {
+                news |= !matches!(action, Action::Accept { .. });
                 self.execute(action);
             }
             self.actions = actions;
         }
         self.events.clear();
-        if let Some(active) = &self.active {
+        if let Some(active) = self.active.as_ref().filter(|_| news) {
             active.publish(self.refused_sessions);
         }
         self.conclude();

@@ -137,7 +137,7 @@ fn encode(status: &RunStatus) -> v1::RunStatus {
         layout_digest: bytes(identity.layout_digest),
         params: identity.params,
         chain: bytes(status.chain),
-        classes: status.newest.as_ref().map(classes).unwrap_or_default(),
+        classes: status.newest.as_deref().map(classes).unwrap_or_default(),
     }
 }
 
