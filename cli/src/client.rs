@@ -5,6 +5,7 @@ mod status;
 
 use std::time::Duration;
 
+use syngrad_common::Code;
 use syngrad_common::limits::MAX_MESSAGE;
 use syngrad_common::status as wire_status;
 use syngrad_common::transport::{self, Address, Security};
@@ -13,16 +14,19 @@ use syngrad_proto::syngrad::v1::run_service_client::RunServiceClient;
 use syngrad_proto::syngrad::v1::{
     GetRunRequest, ListRunsRequest, StartRunRequest, StopRunRequest, WatchRunRequest, WatchRunResponse,
 };
+use tokio::time::timeout;
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Response, Status, Streaming};
 
 use crate::failure::Failure;
 
 pub(crate) use status::rate;
 pub use status::{ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
 
-/// Time for an answer to anything but a watch. Starting a run loads its data first.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Time for an answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Time for an answer to the start of a run, whose data is loaded first.
+const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A connection to a coordinator's runs.
 #[derive(Clone, Debug)]
@@ -55,7 +59,7 @@ impl Client {
     /// If the spec is refused, or another run is active.
     pub async fn start(&mut self, spec: &str, wait_for_workers: u32) -> Result<RunId, Failure> {
         let request = StartRunRequest { spec: spec.to_owned(), wait_for_workers };
-        let answer = answered(self.runs.start_run(timed(request)).await)?;
+        let answer = within(START_DEADLINE, self.runs.start_run(request)).await?;
         status::run_id(&answer.run)
     }
 
@@ -64,7 +68,7 @@ impl Client {
     /// # Errors
     /// If there is no such run.
     pub async fn get(&mut self, run: Option<RunId>) -> Result<RunStatus, Failure> {
-        let answer = answered(self.runs.get_run(timed(GetRunRequest { run: status::name(run) })).await)?;
+        let answer = within(DEADLINE, self.runs.get_run(GetRunRequest { run: status::name(run) })).await?;
         RunStatus::from_wire(answer.status)
     }
 
@@ -73,7 +77,7 @@ impl Client {
     /// # Errors
     /// If the coordinator does not answer.
     pub async fn list(&mut self) -> Result<Vec<RunStatus>, Failure> {
-        let answer = answered(self.runs.list_runs(timed(ListRunsRequest {})).await)?;
+        let answer = within(DEADLINE, self.runs.list_runs(ListRunsRequest {})).await?;
         answer.runs.into_iter().map(|run| RunStatus::from_wire(Some(run))).collect()
     }
 
@@ -82,7 +86,7 @@ impl Client {
     /// # Errors
     /// If there is no such run.
     pub async fn stop(&mut self, run: Option<RunId>) -> Result<RunStatus, Failure> {
-        let answer = answered(self.runs.stop_run(timed(StopRunRequest { run: status::name(run) })).await)?;
+        let answer = within(DEADLINE, self.runs.stop_run(StopRunRequest { run: status::name(run) })).await?;
         RunStatus::from_wire(answer.status)
     }
 
@@ -91,7 +95,7 @@ impl Client {
     /// # Errors
     /// If there is no such run.
     pub async fn watch(&mut self, run: Option<RunId>) -> Result<Watch, Failure> {
-        let stream = answered(self.runs.watch_run(WatchRunRequest { run: status::name(run) }).await)?;
+        let stream = within(DEADLINE, self.runs.watch_run(WatchRunRequest { run: status::name(run) })).await?;
         Ok(Watch { stream })
     }
 }
@@ -116,13 +120,13 @@ pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
     Ok(transport::connect(&address, Security::InsecureLoopback).await.map_err(syngrad_common::Failure::from)?)
 }
 
-fn timed<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(DEADLINE);
-    request
-}
-
-fn answered<T>(answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+async fn within<T>(
+    deadline: Duration,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Failure> {
+    let too_late =
+        |_| Failure::new(Code::DeadlineExceeded, format!("the coordinator has not answered in {deadline:?}"));
+    let answer = timeout(deadline, answer).await.map_err(too_late)?;
     answer.map(Response::into_inner).map_err(|status| failed(&status))
 }
 

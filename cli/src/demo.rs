@@ -36,15 +36,22 @@ pub(crate) fn run(args: &DemoArgs, output: Output, started: Instant) -> Result<E
         // Whatever ends this future ends all processes: they are killed when the fleet is dropped.
         let shown = tokio::select! {
             shown = demo.show() => shown?,
-            () = &mut interrupted => return Err(Failure::failed(&"interrupted; all processes have ended")),
+            () = &mut interrupted => return Err(Failure::interrupted()),
         };
-        output.result(&shown.report);
+        let accuracy = shown.report.test_accuracy;
+        let exit = match accuracy < TARGET {
+            true => output.failed_result(&shown.report, &Failure::target_missed(accuracy, TARGET)),
+            false => {
+                output.result(&shown.report);
+                Exit::Ok
+            }
+        };
         output.say(&shown.epilogue(args.keep_serving));
         if args.keep_serving {
             interrupted.await;
         }
         shown.fleet.end().await;
-        Ok(if shown.report.test_accuracy < TARGET { Exit::Failed } else { Exit::Ok })
+        Ok(exit)
     })
 }
 
@@ -95,6 +102,9 @@ impl Demo<'_> {
         let mut progress = Progress::new(self.output);
         loop {
             let status = fleet.next_status(&mut watch).await?.ok_or_else(Failure::watch_ended)?;
+            for lost in fleet.take_lost() {
+                progress.say(&format!("the worker of {lost} was killed from outside; another takes its place"));
+            }
             self.note(&status);
             progress.show(&status);
             self.output.event(&status);
@@ -186,11 +196,7 @@ fn describe(image: &[u8], label: u8, answer: &Prediction) -> String {
 impl Shown {
     fn epilogue(&self, keep_serving: bool) -> String {
         let address = self.fleet.address();
-        let verdict = match self.report.test_accuracy < TARGET {
-            true => format!("the target of {} was missed\n", percent(TARGET)),
-            false => String::new(),
-        };
-        let next = match keep_serving {
+        match keep_serving {
             true => format!(
                 "serving at {address} until Ctrl-C; in another terminal:\n  \
                  syngrad predict YOUR-DIGIT.png --coordinator {address}\n  \
@@ -201,7 +207,6 @@ impl Shown {
                  syngrad train --local                   the same run in one process, with the same params digest\n  \
                  syngrad coordinator serve --insecure    a coordinator of your own; syngrad worker join ADDRESS joins it"
                 .to_owned(),
-        };
-        format!("{verdict}{next}")
+        }
     }
 }

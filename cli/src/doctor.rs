@@ -71,8 +71,11 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Exit, Failure> {
         speed(spec, args.device),
     ];
     let broken = checks.iter().any(|check| check.state == State::Broken);
+    if broken {
+        return Ok(output.failed_result(&Doctor { checks }, &Failure::failed_checks()));
+    }
     output.result(&Doctor { checks });
-    Ok(if broken { Exit::Failed } else { Exit::Ok })
+    Ok(Exit::Ok)
 }
 
 /// Workers with equal fingerprints give equal bits.
@@ -84,7 +87,10 @@ fn files(args: &DoctorArgs) -> Check {
     let folder = data_dir(args.data.data_dir.as_deref());
     match mnist::verify(&folder) {
         Ok(_) => Check::well("MNIST", folder.display().to_string()),
-        Err(why) => Check::ill("MNIST", State::Broken, why.to_string(), "syngrad data fetch"),
+        Err(why) => {
+            let fix = format!("syngrad data fetch --data-dir {}", folder.display());
+            Check::ill("MNIST", State::Broken, why.to_string(), fix)
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use syngrad_model::dataset::fetch::FetchError;
 
 use crate::client::RunStatus;
 use crate::exit::Exit;
+use crate::table::percent;
 
 /// A failure at the edge of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,27 @@ impl Failure {
 
     pub(crate) fn io(doing: &str, why: &std::io::Error) -> Self {
         Self::new(Code::LocalFile, format!("{doing} failed: {why}"))
+    }
+
+    /// A file that the command line names cannot be read; one that is not there is a mistake in the command line.
+    pub(crate) fn named_file(doing: &str, why: &std::io::Error) -> Self {
+        match why.kind() == std::io::ErrorKind::NotFound {
+            true => Self::new(Code::Usage, format!("{doing} failed: {why}")),
+            false => Self::io(doing, why),
+        }
+    }
+
+    pub(crate) fn failed_checks() -> Self {
+        Self::new(Code::ChecksFailed, "something that syngrad needs does not work on this machine")
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted; all processes have ended")
+    }
+
+    pub(crate) fn target_missed(accuracy: f64, target: f64) -> Self {
+        let (accuracy, target) = (percent(accuracy), percent(target));
+        Self::new(Code::TargetMissed, format!("the test accuracy is {accuracy}, the target {target}"))
     }
 
     pub(crate) fn missing_insecure(what: &str) -> Self {

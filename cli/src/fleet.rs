@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::client::{Client, RunStatus, Watch};
 use crate::failure::{Failure, FailureRecord};
-use process::{Ended, Process};
+use process::{Ended, EndedBy, Process};
 
 /// The device that a fleet computes on, and where it finds what it needs.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub struct Fleet {
     coordinator: Process,
     workers: Vec<Process>,
     started: u32,
+    /// Workers that somebody else killed, by name.
+    lost: Vec<String>,
     ended: mpsc::Receiver<Ended>,
     report_end: mpsc::Sender<Ended>,
 }
@@ -89,7 +91,7 @@ impl Fleet {
                 return Err(Failure::process_ended("coordinator", &how, &coordinator.drain().await));
             }
         };
-        Ok(Self { config, address, coordinator, workers: Vec::new(), started: 0, ended, report_end })
+        Ok(Self { config, address, coordinator, workers: Vec::new(), started: 0, lost: Vec::new(), ended, report_end })
     }
 
     /// The coordinator's address.
@@ -161,15 +163,32 @@ impl Fleet {
         Client::connect(&self.address).await
     }
 
-    /// The next status of a run, or the failure of a process that ended by itself.
+    /// The next status of a run. A worker that somebody kills meanwhile is replaced.
     ///
     /// # Errors
-    /// If a process ended, or the coordinator breaks off.
+    /// If a process ended by itself, or the coordinator was killed or breaks off.
     pub async fn next_status(&mut self, watch: &mut Watch) -> Result<Option<RunStatus>, Failure> {
-        tokio::select! {
-            status = watch.next() => status,
-            Some(ended) = self.ended.recv() => Err(self.unexpected(&ended)),
+        loop {
+            tokio::select! {
+                status = watch.next() => return status,
+                Some(ended) = self.ended.recv() => self.replace(ended)?,
+            }
         }
+    }
+
+    /// Names of the workers that were replaced since the last call.
+    pub fn take_lost(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn replace(&mut self, ended: Ended) -> Result<(), Failure> {
+        let killed = ended.by == EndedBy::Signal;
+        let Some(index) = self.workers.iter().position(|worker| killed && worker.name() == ended.name) else {
+            return Err(self.unexpected(&ended));
+        };
+        self.workers.remove(index);
+        self.lost.push(ended.name);
+        self.add_worker()
     }
 
     /// Follows a run to its end; the last status.

@@ -33,7 +33,7 @@ mod serve;
 mod signals;
 mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -49,11 +49,11 @@ use output::Output;
 #[must_use]
 pub fn main() -> ExitCode {
     let started = Instant::now();
-    exit::guarded(|| run(std::env::args_os().collect(), started)).into()
+    exit::guarded(|| output::written(run(std::env::args_os().collect(), started))).into()
 }
 
 fn run(arguments: Vec<OsString>, started: Instant) -> Exit {
-    let for_programs = wants_json(&arguments);
+    let for_programs = wants_json(&arguments, std::env::var_os("SYNGRAD_OUTPUT").as_deref());
     match Cli::try_parse_from(arguments) {
         Ok(cli) => {
             let output = Output::new(cli.global);
@@ -96,15 +96,21 @@ fn unparsed(error: &clap::Error, for_programs: bool) -> Exit {
     if asked_for { Exit::Ok } else { Exit::Usage }
 }
 
-/// Whether the arguments, which may not parse, ask for a format for programs.
-fn wants_json(arguments: &[OsString]) -> bool {
-    let is_json = |value: &OsString| value == "json" || value == "jsonl";
-    let pairs = arguments.iter().zip(arguments.iter().skip(1));
-    let apart = pairs.filter(|(flag, _)| *flag == "-o" || *flag == "--output").any(|(_, value)| is_json(value));
-    apart
-        || arguments
-            .iter()
-            .any(|argument| ["--output=json", "--output=jsonl", "-ojson"].iter().any(|joined| argument == joined))
+/// Whether the arguments, which may not parse, or else `variable` ask for a format for programs.
+fn wants_json(arguments: &[OsString], variable: Option<&OsStr>) -> bool {
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let named = words.iter().enumerate().find_map(|(index, word)| {
+        let joined = match word.strip_prefix("--output") {
+            Some(rest) => rest,
+            // Short flags may stand together, the one with a value last: `-qojson`.
+            None => word.strip_prefix('-').filter(|flags| !flags.starts_with('-'))?.split_once('o')?.1,
+        };
+        match joined.strip_prefix('=').unwrap_or(joined) {
+            "" => words.get(index + 1).copied(),
+            value => Some(value),
+        }
+    });
+    matches!(named.or_else(|| variable.and_then(OsStr::to_str)), Some("json" | "jsonl"))
 }
 
 #[cfg(test)]
@@ -121,9 +127,13 @@ mod tests {
     #[test]
     fn a_format_for_programs_is_seen_in_a_line_that_does_not_parse() {
         let line = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert!(wants_json(&line("syngrad nonsense -o json")));
-        assert!(wants_json(&line("syngrad --output=jsonl nonsense")));
-        assert!(!wants_json(&line("syngrad nonsense json")));
+        let asked = ["nonsense -o json", "--output=jsonl nonsense", "nonsense -qo json", "-ojson x", "-qo=jsonl x"];
+        for asked in asked {
+            assert!(wants_json(&line(asked), None), "{asked}");
+        }
+        assert!(wants_json(&line("nonsense"), Some("json".as_ref())));
+        assert!(!wants_json(&line("nonsense json"), None));
+        assert!(!wants_json(&line("nonsense -o table"), Some("json".as_ref())), "the line goes before the variable");
     }
 
     #[test]

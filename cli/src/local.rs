@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::RunSpec;
 use syngrad_model::dataset::mnist;
 use syngrad_model::{Dataset, reference};
 
@@ -69,18 +68,12 @@ pub(crate) fn run(args: &TrainArgs, output: Output, started: Instant) -> Result<
         seconds_to_97: course.seconds_to_97,
         saturated: trained.saturated,
     };
-    output.result(&report);
-    Ok(verdict(spec, report.test_accuracy, output))
-}
-
-/// Whether the accuracy is the one that the spec asks for.
-fn verdict(spec: &RunSpec, accuracy: f64, output: Output) -> Exit {
-    match spec.evaluation.target_accuracy {
-        Some(target) if accuracy < target => {
-            output.say(&format!("the target of {} was missed", percent(target)));
-            Exit::Failed
+    match spec.evaluation.target_accuracy.filter(|&target| report.test_accuracy < target) {
+        Some(target) => Ok(output.failed_result(&report, &Failure::target_missed(report.test_accuracy, target))),
+        None => {
+            output.result(&report);
+            Ok(Exit::Ok)
         }
-        Some(_) | None => Exit::Ok,
     }
 }
 
@@ -98,7 +91,7 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read_to_string(path)
     };
-    read.map_err(|why| Failure::io(&doing, &why))
+    read.map_err(|why| Failure::named_file(&doing, &why))
 }
 
 /// The folder of the MNIST files: the one that was named, or the one that is found.

@@ -1,10 +1,12 @@
 //! What a command says: results on standard output, messages on standard error, never the other way round.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use crate::args::{Format, Global};
+use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// The version of the envelope around every result; a field may be added without a new one.
@@ -16,10 +18,12 @@ pub trait Report: Serialize {
     fn text(&self) -> String;
 }
 
+/// How a command ended: as asked, with a result that is not what was asked for, or without one.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase", tag = "status")]
 enum Ending<'a, T: Serialize> {
     Ok { data: &'a T },
+    Failed { data: &'a T, error: &'a Failure },
     Error { error: &'a Failure },
 }
 
@@ -75,6 +79,18 @@ impl Output {
         }
     }
 
+    /// Writes the result of a command that did all it does, and why that is not what was asked for; how it ends.
+    pub fn failed_result<R: Report>(&self, report: &R, failure: &Failure) -> Exit {
+        match self.format {
+            Format::Table => {
+                write_out(&report.text());
+                write_err(&failure.for_people());
+            }
+            Format::Json | Format::Jsonl => self.envelope(Ending::Failed { data: report, error: failure }),
+        }
+        failure.exit()
+    }
+
     /// Writes something that happened, for the programs that follow along; nothing in the other formats.
     pub fn event<T: Serialize>(&self, event: &T) {
         match self.format {
@@ -116,11 +132,30 @@ fn json_line<T: Serialize>(value: &T) -> String {
     line
 }
 
+/// Why standard output did not take what was written to it.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
 /// Writes text as it is to standard output.
 pub(crate) fn write_out(text: &str) {
-    // A reader that went away (`| head`) is no failure of the command.
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that went away (`| head`) is no failure of the command.
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => {
+            UNWRITTEN.get_or_init(|| why.to_string());
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// How a command ended, given that its result must have been written.
+pub(crate) fn written(exit: Exit) -> Exit {
+    match UNWRITTEN.get() {
+        Some(why) if exit == Exit::Ok => {
+            write_err(&format!("the result could not be written to standard output: {why}"));
+            Exit::Failed
+        }
+        Some(_) | None => exit,
+    }
 }
 
 fn write_err(line: &str) {

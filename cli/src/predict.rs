@@ -2,9 +2,9 @@
 
 mod answer;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use bytes::Bytes;
 use syngrad_common::{Code, Failure, limits, status};
@@ -31,7 +31,11 @@ const MAX_FILE: u64 = 64 << 20;
 /// # Errors
 /// If the file cannot be read, is larger than 64 MiB, or shows no digit.
 pub fn load(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unreadable = |error| Failure::new(Code::LocalFile, format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error: io::Error| {
+        // A file that is not there is a mistake in the command line.
+        let code = if error.kind() == io::ErrorKind::NotFound { Code::Usage } else { Code::LocalFile };
+        Failure::new(code, format!("{} cannot be read: {error}", path.display()))
+    };
     let refused = |why: String| Failure::new(Code::PictureUnreadable, format!("{}: {why}", path.display()));
     let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE {

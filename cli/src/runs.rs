@@ -75,12 +75,13 @@ async fn watch(client: &mut Client, run: Option<RunId>, output: Output) -> Resul
         output.event(&status);
         if status.phase.is_over() {
             progress.finish();
-            output.result(&status);
             return match status.phase {
-                Phase::Completed => Ok(Exit::Ok),
+                Phase::Completed => {
+                    output.result(&status);
+                    Ok(Exit::Ok)
+                }
                 Phase::Waiting | Phase::Training | Phase::Stopped | Phase::Failed => {
-                    output.say(&format!("the run {}: {}", status.phase.word(), status.reason));
-                    Ok(Exit::Failed)
+                    Ok(output.failed_result(&status, &Failure::run_ended(&status)))
                 }
             };
         }
@@ -110,7 +111,7 @@ impl Report for RunList {
                     run.name.clone(),
                     run.phase.word().to_owned(),
                     format!("{}/{}", run.rounds_committed, run.rounds),
-                    percent(run.accuracy()),
+                    accuracy(run),
                     run.params_digest.chars().take(8).collect(),
                 ]
             }),
@@ -125,8 +126,8 @@ impl Report for RunStatus {
             ("name", self.name.clone()),
             ("phase", format!("{}: {}", self.phase.word(), self.reason)),
             ("rounds", format!("{}/{}", thousands(self.rounds_committed.into()), thousands(self.rounds.into()))),
-            ("test accuracy", percent(self.accuracy())),
-            ("training loss", format!("{:.4}", self.loss)),
+            ("test accuracy", accuracy(self)),
+            ("training loss", loss(self)),
             (
                 "training",
                 format!("{:.2} s, {} samples/s", self.train_seconds, thousands(self.samples_per_second() as u64)),
@@ -148,6 +149,17 @@ impl Report for RunStatus {
         }
         text
     }
+}
+
+/// What nobody has measured yet is no number.
+const UNKNOWN: &str = "–";
+
+fn accuracy(status: &RunStatus) -> String {
+    status.accuracy().map_or_else(|| UNKNOWN.to_owned(), percent)
+}
+
+fn loss(status: &RunStatus) -> String {
+    if status.loss.is_nan() { UNKNOWN.to_owned() } else { format!("{:.4}", status.loss) }
 }
 
 fn members(status: &RunStatus) -> String {

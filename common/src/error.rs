@@ -187,6 +187,10 @@ codes! {
     LocalFile = "E0903", Failed;
     /// A child process ended or misbehaved.
     ProcessFailed = "E0904", Failed;
+    /// `doctor` found something that does not work.
+    ChecksFailed = "E0905", Failed;
+    /// Someone interrupted the command.
+    Interrupted = "E0906", Failed;
     /// A code of a newer release.
     Unlisted = "E0999", Failed;
 }

@@ -1,11 +1,13 @@
 //! Failures as gRPC statuses: the only place that builds one, and the one that reads it back.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::error::{Code, Failure};
+use crate::transport::root_cause;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "syngrad";
@@ -21,6 +23,9 @@ pub fn of(failure: &Failure) -> Status {
 #[must_use]
 pub fn read(status: &Status) -> Failure {
     let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
+    if let (None, Some(source)) = (&info, status.source()) {
+        return Failure::new(Code::ConnectionLost, format!("the connection broke: {}", root_cause(source)));
+    }
     let code = info.and_then(|info| Code::parse(&info.reason)).unwrap_or_else(|| code_of(status.code()));
     let message = match status.message() {
         "" => format!("the other side answered {:?}", status.code()),
@@ -45,12 +50,15 @@ fn code_of(code: tonic::Code) -> Code {
         tonic::Code::InvalidArgument | tonic::Code::OutOfRange => Code::BadInput,
         tonic::Code::NotFound => Code::ModelNotFound,
         tonic::Code::Unimplemented => Code::ProtocolVersion,
-        tonic::Code::Cancelled | tonic::Code::Aborted | tonic::Code::Unknown => Code::ConnectionLost,
-        tonic::Code::Ok
+        // A defect of another program, or a program that speaks something else, is none of ours.
+        tonic::Code::Cancelled
+        | tonic::Code::Aborted
+        | tonic::Code::Unknown
+        | tonic::Code::Ok
         | tonic::Code::AlreadyExists
         | tonic::Code::FailedPrecondition
         | tonic::Code::Internal
-        | tonic::Code::DataLoss => Code::Internal,
+        | tonic::Code::DataLoss => Code::ConnectionLost,
     }
 }
 
@@ -97,7 +105,10 @@ fn grpc(code: Code) -> tonic::Code {
         | Code::PartnerFull => tonic::Code::FailedPrecondition,
         Code::RunFailed | Code::TargetMissed => tonic::Code::Aborted,
         Code::DataCorrupt | Code::ShardCorrupt => tonic::Code::DataLoss,
-        Code::Internal | Code::LocalFile | Code::ProcessFailed | Code::Unlisted => tonic::Code::Internal,
+        Code::Internal | Code::LocalFile | Code::ProcessFailed | Code::ChecksFailed | Code::Unlisted => {
+            tonic::Code::Internal
+        }
+        Code::Interrupted => tonic::Code::Cancelled,
     }
 }
 

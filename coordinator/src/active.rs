@@ -82,6 +82,8 @@ pub(crate) struct ActiveRun {
     /// Why the run cannot go on, if the tensors rather than the engine say so.
     pub(crate) broken: Option<Outcome>,
     pub(crate) outcome: Option<Outcome>,
+    /// Whether it ended because the coordinator did.
+    pub(crate) shut_down: bool,
     pub(crate) status: watch::Sender<Arc<RunStatus>>,
 }
 
@@ -123,6 +125,7 @@ impl ActiveRun {
             last_commit: None,
             broken: None,
             outcome: None,
+            shut_down: false,
             status,
         }
     }
@@ -190,7 +193,7 @@ impl ActiveRun {
             (_, None) | (None, _) => Duration::ZERO,
         };
         let mut reason = match &self.outcome {
-            Some(outcome) => status::ending(outcome),
+            Some(outcome) => status::ending(outcome, self.shut_down),
             None => self.run.waiting_for().to_string(),
         };
         if self.journal.foreign_numerics > 0 {

@@ -197,10 +197,11 @@ impl Journal {
     }
 }
 
-/// How a run ended, in words.
-pub(crate) fn ending(outcome: &Outcome) -> String {
+/// How a run ended, in words; `shut_down` if it did because the coordinator ended.
+pub(crate) fn ending(outcome: &Outcome, shut_down: bool) -> String {
     match outcome {
         Outcome::Completed => "all rounds are committed".to_owned(),
+        Outcome::Stopped { rounds } if shut_down => format!("the coordinator was shut down after {rounds} rounds"),
         Outcome::Stopped { rounds } => format!("stopped by its operator after {rounds} rounds"),
         Outcome::Failed { round, why } => format!("round {round} failed: {why}"),
     }

@@ -299,6 +299,15 @@ impl Default for Quorum {
     }
 }
 
+impl Quorum {
+    /// The most of a round's `units` units that one partner may hold.
+    #[must_use]
+    pub fn partner_units(&self, units: u32) -> u32 {
+        // The nearest f64 to a decimal part may lie a hair below it.
+        (f64::from(units) * self.max_partner_weight + 1e-9).floor() as u32
+    }
+}
+
 impl UpdateBits {
     /// Bytes of one entry.
     #[must_use]

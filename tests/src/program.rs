@@ -101,6 +101,19 @@ impl Finished {
         envelope["data"].clone()
     }
 
+    /// The result in the envelope, whether or not it is what was asked for: the status says so as the exit code does.
+    ///
+    /// # Panics
+    /// If there is no result, or the status and the exit code disagree.
+    #[must_use]
+    pub fn result(&self) -> Value {
+        let envelope = self.envelope();
+        let status = if self.code == Some(0) { "ok" } else { "failed" };
+        assert_eq!(envelope["status"], status, "{self:?}");
+        assert_eq!(envelope["error"].is_object(), self.code != Some(0), "{self:?}");
+        envelope["data"].clone()
+    }
+
     /// Checks that the command failed with this exit code, error code, and words in its message.
     ///
     /// # Panics

@@ -112,6 +112,8 @@ struct Worker<R> {
     grant: Option<Grant>,
     /// The last thing that went wrong, for the code of the report that follows.
     trouble: Option<Failure>,
+    /// When another worker was first said to have this one's identity.
+    identity_taken: Option<Time>,
     events: VecDeque<Event>,
 }
 
@@ -130,6 +132,7 @@ impl<R: Reporter> Worker<R> {
             run: None,
             grant: None,
             trouble: None,
+            identity_taken: None,
             events: VecDeque::new(),
             config,
         })

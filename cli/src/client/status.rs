@@ -176,10 +176,10 @@ impl Phase {
 }
 
 impl RunStatus {
-    /// Test accuracy of the newest evaluation; 0 before the first.
+    /// Test accuracy of the newest evaluation, if there has been one.
     #[must_use]
-    pub fn accuracy(&self) -> f64 {
-        self.evaluations.last().map_or(0.0, |point| point.accuracy)
+    pub fn accuracy(&self) -> Option<f64> {
+        self.evaluations.last().map(|point| point.accuracy)
     }
 
     /// Samples a second while training.

@@ -52,7 +52,8 @@ impl DemoReport {
     pub(super) fn new(status: &RunStatus, seen: Seen) -> Self {
         Self {
             params_digest: status.params_digest.clone(),
-            test_accuracy: status.accuracy(),
+            // The last round is always evaluated.
+            test_accuracy: status.accuracy().unwrap_or_default(),
             rounds: status.rounds_committed,
             samples: status.samples,
             train_seconds: status.train_seconds,

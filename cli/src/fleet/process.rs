@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,22 @@ const LAST_WORDS: usize = 20;
 pub(super) struct Ended {
     pub(super) name: String,
     pub(super) how: String,
+    pub(super) by: EndedBy,
+}
+
+/// Whose doing a process's end was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// Its own.
+    Itself,
+    /// Somebody's who sent it a signal.
+    Signal,
+}
+
+impl EndedBy {
+    fn of(status: ExitStatus) -> Self {
+        if status.code().is_none() { Self::Signal } else { Self::Itself }
+    }
 }
 
 #[derive(Debug)]
@@ -130,9 +146,12 @@ impl Watched {
         let order = tokio::select! {
             status = self.child.wait() => {
                 reading.join_all().await;
-                let how = status.map_or_else(|why| why.to_string(), |status| status.to_string());
+                let (how, by) = status.map_or_else(
+                    |why| (why.to_string(), EndedBy::Itself),
+                    |status| (status.to_string(), EndedBy::of(status)),
+                );
                 // The fleet may be going away.
-                let _ = self.ended.send(Ended { name: self.name, how }).await;
+                let _ = self.ended.send(Ended { name: self.name, how, by }).await;
                 return;
             }
             order = orders => order.unwrap_or(Order::Kill),

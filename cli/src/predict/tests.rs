@@ -75,7 +75,7 @@ fn an_odd_answer_is_refused() {
 #[test]
 fn a_file_that_is_no_picture_is_named() {
     let missing = load(Path::new("no-such-file.png")).expect_err("not there");
-    assert_eq!(missing.code, Code::LocalFile);
+    assert_eq!(missing.code, Code::Usage);
     assert!(missing.message.contains("no-such-file.png"), "{missing}");
 
     let garbage = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect_err("text");

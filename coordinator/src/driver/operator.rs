@@ -1,12 +1,13 @@
 //! What the operator asks for: runs are started one after another, stopped, and looked at.
 
+use syngrad_common::limits::MAX_SESSIONS;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::RunId;
 use syngrad_engine::run::Event;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::{Driver, Mode, Reply, StartRun, shutting_down};
+use super::{Driver, Message, Mode, Reply, StartRun, shutting_down};
 use crate::prepare::{Preparation, Prepared, prepare};
 use crate::status::RunWatch;
 
@@ -21,7 +22,7 @@ pub(super) struct Preparing {
 impl Driver {
     pub(super) fn start(&mut self, start: StartRun) {
         let StartRun { spec, min_members, reply } = start;
-        if let Err(failure) = self.may_start() {
+        if let Err(failure) = self.may_start(min_members) {
             // Whoever asked may be gone, here and below.
             let _ = reply.send(Err(failure));
             return;
@@ -40,10 +41,22 @@ impl Driver {
             silence: self.config.patience.silence,
             cache: self.cache.clone(),
         };
-        spawn_blocking(move || prepare(preparation, &driver));
+        let inbox = driver.clone();
+        let preparing = spawn_blocking(move || prepare(preparation, &driver));
+        tokio::spawn(async move {
+            if let Err(error) = preparing.await {
+                let why = format!("preparing the run ended in a defect of this program: {error}");
+                // The driver may be over.
+                let _ = inbox.send(Message::Prepared(Err(Failure::new(Code::Internal, why)))).await;
+            }
+        });
     }
 
-    fn may_start(&self) -> Result<(), Failure> {
+    fn may_start(&self, min_members: u32) -> Result<(), Failure> {
+        if min_members as usize > MAX_SESSIONS {
+            let why = format!("the run would wait for {min_members} workers; at most {MAX_SESSIONS} can be connected");
+            return Err(Failure::new(Code::SpecValue, why));
+        }
         if self.mode != Mode::Serving {
             return Err(shutting_down());
         }

@@ -253,6 +253,7 @@ impl Driver {
 
     fn finish(&mut self, outcome: Outcome) {
         let Some(active) = &mut self.active else { return };
+        active.shut_down = self.mode != Mode::Serving;
         let outcome = active.broken.take().unwrap_or(outcome);
         active.outcome = Some(active.judged(outcome));
     }
@@ -261,7 +262,7 @@ impl Driver {
     fn conclude(&mut self) {
         let Some(active) = self.active.take_if(|active| active.outcome.is_some()) else { return };
         self.update_limit.send_replace(0);
-        let how = active.outcome.as_ref().map(ending).unwrap_or_default();
+        let how = active.outcome.as_ref().map(|outcome| ending(outcome, active.shut_down)).unwrap_or_default();
         tracing::info!(run = %active.id(), how, "the run is over");
         for (session, seat) in self.roster.iter_mut() {
             seat.member = None;

@@ -44,12 +44,11 @@ impl QuorumRule {
     /// The rule that `quorum` means for rounds of `units` units.
     #[must_use]
     pub fn new(quorum: &Quorum, units: u32) -> Self {
-        let share = (f64::from(units) * quorum.max_partner_weight).floor() as u32;
         Self {
             min_partners: quorum.min_partners,
             min_units: quorum.min_units.unwrap_or(units).min(units),
             round_deadline: Duration::from_secs_f64(quorum.round_deadline_seconds),
-            max_partner_units: share.clamp(1, units),
+            max_partner_units: quorum.partner_units(units).clamp(1, units),
             on_missing: quorum.on_missing,
         }
     }

@@ -27,7 +27,7 @@ pub const MAX_SAMPLES: u32 = 1 << 30;
 #[error("{key} is {found}; {expected}")]
 pub struct SpecError {
     /// The dotted key.
-    pub key: &'static str,
+    pub key: String,
     /// What the spec says.
     pub found: String,
     /// What it may say.
@@ -35,27 +35,32 @@ pub struct SpecError {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "values and format_args! read the same at the call")]
-fn require(fits: bool, key: &'static str, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
+fn require(fits: bool, key: impl ToString, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
     match fits {
         true => Ok(()),
-        false => Err(SpecError { key, found: found.to_string(), expected: expected.to_string() }),
+        false => Err(SpecError { key: key.to_string(), found: found.to_string(), expected: expected.to_string() }),
     }
 }
 
-fn count(value: u32, most: u32, key: &'static str) -> Result<(), SpecError> {
+fn count(value: u32, most: u32, key: &str) -> Result<(), SpecError> {
     require((1..=most).contains(&value), key, value, format_args!("it may be 1 to {most}"))
 }
 
-fn fraction(value: f64, key: &'static str) -> Result<(), SpecError> {
-    require((0.0..=1.0).contains(&value), key, value, "it may be 0 to 1")
+fn fraction(value: f64, key: impl ToString) -> Result<(), SpecError> {
+    require((0.0..=1.0).contains(&value), key, format_args!("{value:?}"), "it may be 0 to 1")
 }
 
-fn decay(value: f64, key: &'static str) -> Result<(), SpecError> {
-    require((0.0..1.0).contains(&value), key, value, "it may be 0 up to, not including, 1")
+fn decay(value: f64, key: impl ToString) -> Result<(), SpecError> {
+    require((0.0..1.0).contains(&value), key, format_args!("{value:?}"), "it may be 0 up to, not including, 1")
 }
 
-fn positive(value: f64, most: f64, key: &'static str) -> Result<(), SpecError> {
-    require(value > 0.0 && value <= most, key, value, format_args!("it may be above 0, up to {most}"))
+fn positive(value: f64, most: f64, key: impl ToString) -> Result<(), SpecError> {
+    require(
+        value > 0.0 && value <= most,
+        key,
+        format_args!("{value:?}"),
+        format_args!("it may be above 0, up to {most}"),
+    )
 }
 
 impl RunSpec {
@@ -69,7 +74,7 @@ impl RunSpec {
         self.model.check()?;
         self.data.check()?;
         self.algorithm.check()?;
-        self.optimizer.check()?;
+        self.optimizer.check("optimizer")?;
         self.schedule.check()?;
         self.quorum.check(self.algorithm.units())?;
         self.evaluation.check()?;
@@ -149,35 +154,37 @@ impl Algorithm {
                 count(*rounds, MAX_ROUNDS, "algorithm.rounds")?;
                 count(*local_epochs, MAX_ROUNDS, "algorithm.local_epochs")?;
                 count(*local_batch, MAX_BATCH, "algorithm.local_batch")?;
-                local_optimizer.check()
+                local_optimizer.check("algorithm.local_optimizer")
             }
         }
     }
 }
 
 impl OptimizerSpec {
-    fn check(&self) -> Result<(), SpecError> {
-        positive(self.learning_rate(), 1e6, "optimizer.learning_rate")?;
+    /// `table` is the one that the spec has it in.
+    fn check(&self, table: &str) -> Result<(), SpecError> {
+        let key = |name: &str| format!("{table}.{name}");
+        positive(self.learning_rate(), 1e6, key("learning_rate"))?;
         match self {
             Self::Sgd { momentum, nesterov, .. } => {
-                decay(*momentum, "optimizer.momentum")?;
-                require(!nesterov || *momentum > 0.0, "optimizer.nesterov", nesterov, "it needs momentum above 0")
+                decay(*momentum, key("momentum"))?;
+                require(!nesterov || *momentum > 0.0, key("nesterov"), nesterov, "it needs momentum above 0")
             }
             Self::Adam { beta1, beta2, epsilon, .. } => {
-                decay(*beta1, "optimizer.beta1")?;
-                decay(*beta2, "optimizer.beta2")?;
-                positive(*epsilon, 1.0, "optimizer.epsilon")
+                decay(*beta1, key("beta1"))?;
+                decay(*beta2, key("beta2"))?;
+                positive(*epsilon, 1.0, key("epsilon"))
             }
             Self::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
-                decay(*beta1, "optimizer.beta1")?;
-                decay(*beta2, "optimizer.beta2")?;
-                positive(*epsilon, 1.0, "optimizer.epsilon")?;
-                fraction(*weight_decay, "optimizer.weight_decay")
+                decay(*beta1, key("beta1"))?;
+                decay(*beta2, key("beta2"))?;
+                positive(*epsilon, 1.0, key("epsilon"))?;
+                fraction(*weight_decay, key("weight_decay"))
             }
             Self::Rmsprop { alpha, epsilon, momentum, .. } => {
-                decay(*alpha, "optimizer.alpha")?;
-                positive(*epsilon, 1.0, "optimizer.epsilon")?;
-                decay(*momentum, "optimizer.momentum")
+                decay(*alpha, key("alpha"))?;
+                positive(*epsilon, 1.0, key("epsilon"))?;
+                decay(*momentum, key("momentum"))
             }
         }
     }
@@ -201,7 +208,9 @@ impl Quorum {
             count(min_units, units, "quorum.min_units")?;
         }
         positive(self.round_deadline_seconds, MAX_DEADLINE, "quorum.round_deadline_seconds")?;
-        positive(self.max_partner_weight, 1.0, "quorum.max_partner_weight")
+        positive(self.max_partner_weight, 1.0, "quorum.max_partner_weight")?;
+        let least = format_args!("a partner must be able to hold one of the {units} units").to_string();
+        require(self.partner_units(units) > 0, "quorum.max_partner_weight", self.max_partner_weight, least)
     }
 }
 
@@ -220,6 +229,24 @@ mod tests {
 
     fn synthetic(samples: u32, inputs: usize) -> DataSpec {
         DataSpec::Synthetic { samples, inputs, classes: 10 }
+    }
+
+    #[test]
+    fn an_optimizers_key_says_which_optimizer_it_is_of() {
+        let sgd = OptimizerSpec::Sgd { learning_rate: 1e300, momentum: 0.0, nesterov: false };
+        let refused = sgd.check("algorithm.local_optimizer").expect_err("too large");
+        assert_eq!(
+            (refused.key.as_str(), refused.found.as_str()),
+            ("algorithm.local_optimizer.learning_rate", "1e300")
+        );
+    }
+
+    #[test]
+    fn a_partners_part_is_at_least_a_unit() {
+        let quorum = |max_partner_weight| Quorum { max_partner_weight, ..Quorum::default() };
+        assert!(quorum(0.2).check(4).is_err());
+        assert_eq!(quorum(0.25).check(4), Ok(()));
+        assert_eq!(quorum(0.29).partner_units(100), 29, "the product is a hair below 29");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the coordinator says, checked against what it said before.
 
+use std::time::Duration;
+
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
 use syngrad_common::wire::{Answer, Leased, Refused, RoundOpened, RunClosed, RunOpened, ToWorker, Verdict, Welcome};
 use syngrad_common::{Code, Failure};
@@ -8,6 +10,9 @@ use syngrad_engine::session::{self, Event, Retry, Task};
 
 use super::{Grant, Run, Worker};
 use crate::report::Reporter;
+
+/// Time in which a coordinator notices that a worker is dead, with some to spare.
+const IDENTITY_PATIENCE: Duration = Duration::from_secs(60);
 
 fn unexpected(what: &str) -> Failure {
     Failure::new(Code::UnexpectedMessage, format!("the coordinator sent {what}"))
@@ -42,14 +47,24 @@ impl<R: Reporter> Worker<R> {
         tracing::debug!(build, "welcomed");
         self.resume = Some(resume);
         self.trouble = None;
+        self.identity_taken = None;
         Ok(Event::Welcomed { heartbeat, silence })
     }
 
     fn refused(&mut self, refused: Refused) -> Event {
         let Refused { code, why, retry } = refused;
         self.trouble = Some(Failure::new(code, why.clone()));
-        let retry = if retry { Retry::Later } else { Retry::Never };
+        let retry = if retry && !self.is_impostor(code) { Retry::Later } else { Retry::Never };
         Event::Refused { why, retry }
+    }
+
+    /// Whether another worker has this one's identity for longer than a dead one could have kept it.
+    fn is_impostor(&mut self, code: Code) -> bool {
+        if code != Code::IdentityInUse {
+            return false;
+        }
+        let now = self.clock.now();
+        now.since(*self.identity_taken.get_or_insert(now)) >= IDENTITY_PATIENCE
     }
 
     fn run_opened(&mut self, opened: RunOpened) -> Event {

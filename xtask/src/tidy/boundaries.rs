@@ -8,7 +8,6 @@ const PROTO_IS_NAMED_IN: &[(&str, &str)] = &[
     ("proto/", "it generates them"),
     ("common/src/wire", "the only conversion between wire and domain"),
     ("coordinator/src/rpc", "the services that tonic calls"),
-    ("coordinator/src/serve.rs", "it hangs the services on the port"),
     ("coordinator/src/serving", "the inference service that tonic calls"),
     ("coordinator/tests/", "hostile workers speak the wire by hand"),
     ("worker/src/link", "the worker's end of the session"),
