@@ -194,9 +194,19 @@ impl Aggregate {
     /// If `out` has another length than the layout.
     pub fn mean(&self, out: &mut [f32]) {
         assert_eq!(out.len(), self.sums.len(), "the mean has the layout's length");
+        self.mean_from(0, out);
+    }
+
+    /// The mean of the entries from number `first` on, as many as `out` has.
+    pub(crate) fn mean_from(&self, first: usize, out: &mut [f32]) {
         let weight = self.tally.weight.max(1) as f64;
-        for (range, &exponent) in self.layout.ranges().zip(self.grid.exponents()) {
-            kernel::scale(&self.sums[range.clone()], power_of_two(-exponent) / weight, &mut out[range]);
+        let end = first + out.len();
+        for (tensor, &exponent) in self.layout.ranges().zip(self.grid.exponents()) {
+            let (from, to) = (tensor.start.max(first), tensor.end.min(end));
+            if from < to {
+                let factor = power_of_two(-exponent) / weight;
+                kernel::scale(&self.sums[from..to], factor, &mut out[from - first..to - first]);
+            }
         }
     }
 

@@ -63,6 +63,31 @@ impl Hasher {
     }
 }
 
+/// The digest of flat params, taken piece by piece.
+#[derive(Debug)]
+pub(crate) struct ParamsHasher(Hasher);
+
+impl ParamsHasher {
+    pub(crate) fn new() -> Self {
+        Self(Hasher::new(Domain::Params))
+    }
+
+    /// Appends params, in layout order.
+    pub(crate) fn update(&mut self, params: &[f32]) {
+        if cfg!(target_endian = "little") {
+            self.0.update(bytemuck::cast_slice(params));
+            return;
+        }
+        for value in params {
+            self.0.update(&value.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn finish(&self) -> Digest {
+        self.0.finish()
+    }
+}
+
 impl Digest {
     /// Length in bytes.
     pub const LEN: usize = 32;
@@ -76,13 +101,8 @@ impl Digest {
     /// The digest of flat params: little-endian f32 in layout order.
     #[must_use]
     pub fn of_params(params: &[f32]) -> Self {
-        if cfg!(target_endian = "little") {
-            return Self::of(Domain::Params, bytemuck::cast_slice(params));
-        }
-        let mut hasher = Hasher::new(Domain::Params);
-        for value in params {
-            hasher.update(&value.to_le_bytes());
-        }
+        let mut hasher = ParamsHasher::new();
+        hasher.update(params);
         hasher.finish()
     }
 

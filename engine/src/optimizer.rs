@@ -88,40 +88,68 @@ impl Optimizer {
     /// # Panics
     /// If params or gradient have another length than the optimiser was made for.
     pub fn step(&mut self, learning_rate: f32, gradient: &[f32], params: &mut [f32]) {
-        assert_eq!(gradient.len(), params.len(), "a gradient has a value for every param");
+        let step = self.begin(learning_rate);
+        self.apply(&step, 0, gradient, params);
+    }
+
+    /// Begins a step, which [`Optimizer::apply`] then takes for every param, once each.
+    pub(crate) fn begin(&mut self, learning_rate: f32) -> Step {
         self.state.steps = self.state.steps.saturating_add(1);
-        let OptimizerState { steps, first, second } = &mut self.state;
-        assert!(first.is_empty() || first.len() == params.len(), "the optimiser was made for {} params", first.len());
-        assert!(
-            second.is_empty() || second.len() == params.len(),
-            "the optimiser was made for {} params",
-            second.len()
-        );
+        let steps = self.state.steps;
         match self.spec {
-            OptimizerSpec::Sgd { momentum: 0.0, .. } => kernel::sgd(learning_rate, gradient, params),
+            OptimizerSpec::Sgd { momentum: 0.0, .. } => Step::Sgd { rate: learning_rate },
             OptimizerSpec::Sgd { momentum, nesterov: false, .. } => {
-                kernel::momentum(learning_rate, momentum as f32, gradient, params, first);
+                Step::Momentum { rate: learning_rate, mu: momentum as f32 }
             }
             OptimizerSpec::Sgd { momentum, nesterov: true, .. } => {
-                kernel::nesterov(learning_rate, momentum as f32, gradient, params, first);
+                Step::Nesterov { rate: learning_rate, mu: momentum as f32 }
             }
             OptimizerSpec::Adam { beta1, beta2, epsilon, .. } => {
-                let step = AdamStep::new(learning_rate, *steps, beta1, beta2, epsilon, 0.0);
-                kernel::adam(&step, gradient, params, first, second);
+                Step::Adam(AdamStep::new(learning_rate, steps, beta1, beta2, epsilon, 0.0))
             }
             OptimizerSpec::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
-                let step = AdamStep::new(learning_rate, *steps, beta1, beta2, epsilon, weight_decay);
-                kernel::adam(&step, gradient, params, first, second);
+                Step::Adam(AdamStep::new(learning_rate, steps, beta1, beta2, epsilon, weight_decay))
             }
             OptimizerSpec::Rmsprop { alpha, epsilon, momentum, .. } => {
                 let step = RmspropStep::new(learning_rate, alpha, epsilon, momentum);
-                match momentum == 0.0 {
-                    true => kernel::rmsprop(&step, gradient, params, second),
-                    false => kernel::rmsprop_with_momentum(&step, gradient, params, first, second),
-                }
+                if momentum == 0.0 { Step::Rmsprop(step) } else { Step::RmspropWithMomentum(step) }
             }
         }
     }
+
+    /// Takes `step` for the params from number `first` on.
+    ///
+    /// # Panics
+    /// If params and gradient differ in length, or go beyond what the optimiser was made for.
+    pub(crate) fn apply(&mut self, step: &Step, first: usize, gradient: &[f32], params: &mut [f32]) {
+        assert_eq!(gradient.len(), params.len(), "a gradient has a value for every param");
+        let range = first..first + params.len();
+        let of = |moment: &mut Vec<f32>| if moment.is_empty() { 0..0 } else { range.clone() };
+        let OptimizerState { first, second, .. } = &mut self.state;
+        let (first_range, second_range) = (of(first), of(second));
+        let (first, second) = (&mut first[first_range], &mut second[second_range]);
+        match step {
+            Step::Sgd { rate } => kernel::sgd(*rate, gradient, params),
+            Step::Momentum { rate, mu } => kernel::momentum(*rate, *mu, gradient, params, first),
+            Step::Nesterov { rate, mu } => kernel::nesterov(*rate, *mu, gradient, params, first),
+            Step::Adam(step) => kernel::adam(step, gradient, params, first, second),
+            Step::Rmsprop(step) => kernel::rmsprop(step, gradient, params, second),
+            Step::RmspropWithMomentum(step) => {
+                kernel::rmsprop_with_momentum(step, gradient, params, first, second);
+            }
+        }
+    }
+}
+
+/// The constants of one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Sgd { rate: f32 },
+    Momentum { rate: f32, mu: f32 },
+    Nesterov { rate: f32, mu: f32 },
+    Adam(AdamStep),
+    Rmsprop(RmspropStep),
+    RmspropWithMomentum(RmspropStep),
 }
 
 /// Lengths of the first and the second moment.

@@ -19,10 +19,14 @@ use thiserror::Error;
 
 pub use grid::{Grid, GridError, limit};
 
+use crate::digest::{Digest, Domain, Hasher};
 use crate::id::{Round, Unit, Units};
 use crate::layout::Layout;
 use crate::random::{Purpose, Stream};
 use crate::spec::UpdateBits;
+
+/// Sums that are packed at a time.
+const BLOCK: usize = 16 << 10;
 
 /// A worker's running sum of the units of one lease.
 ///
@@ -143,8 +147,25 @@ impl UnitSum {
 
     /// The sum as it travels, into `out`: little-endian integers of the grid's width in layout order.
     pub fn pack(&self, out: &mut Vec<u8>) {
-        out.resize(self.sums.len() * self.grid.bits().bytes(), 0);
-        kernel::narrow(&self.sums, self.grid.bits(), out);
+        self.pack_blocks(out, |_| {});
+    }
+
+    /// As [`UnitSum::pack`]; returns the digest too, taken block by block while they are in the cache.
+    pub fn pack_with_digest(&self, out: &mut Vec<u8>) -> Digest {
+        let mut hasher = Hasher::new(Domain::Update);
+        self.pack_blocks(out, |block| {
+            hasher.update(block);
+        });
+        hasher.finish()
+    }
+
+    fn pack_blocks(&self, out: &mut Vec<u8>, mut packed: impl FnMut(&[u8])) {
+        let bits = self.grid.bits();
+        out.resize(self.sums.len() * bits.bytes(), 0);
+        for (sums, out) in self.sums.chunks(BLOCK).zip(out.chunks_mut(BLOCK * bits.bytes())) {
+            kernel::narrow(sums, bits, out);
+            packed(out);
+        }
     }
 
     fn admit(&self, unit: Unit, values: &[f32]) -> Result<(), UnitError> {

@@ -12,7 +12,7 @@ use thiserror::Error;
 pub use encoding::DecodeError;
 
 use crate::aggregate::Aggregate;
-use crate::digest::{Digest, Domain, Hasher};
+use crate::digest::{Digest, Domain, Hasher, ParamsHasher};
 use crate::id::{Round, Unit};
 use crate::layout::Layout;
 use crate::optimizer::Optimizer;
@@ -21,6 +21,9 @@ use crate::quantize::{Grid, first_not_finite, limit};
 use crate::scale::{first_exponent, next_exponent};
 use crate::schedule::learning_rate;
 use crate::spec::{RunSpec, Schedule, UpdateBits};
+
+/// Params that the server step takes at a time: with mean and moments they fit a core's own cache.
+const BLOCK: usize = 16 << 10;
 
 /// Everything that the next round's bits depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +36,6 @@ pub struct TrainingState {
     params_digest: Digest,
     chain: Digest,
     optimizer: Optimizer,
-    mean: Vec<f32>,
 }
 
 /// What of the run spec the state needs in every round.
@@ -154,7 +156,6 @@ impl TrainingState {
             params_digest,
             chain: chain.finish(),
             optimizer: Optimizer::new(&spec.optimizer, expected),
-            mean: vec![0.0; expected],
             layout,
             course,
             params: Arc::new(params),
@@ -211,16 +212,30 @@ impl TrainingState {
         if aggregate.grid() != &self.grid || aggregate.sums().len() != self.params.len() {
             return Err(CommitError::OtherGrid { round });
         }
-        aggregate.mean(&mut self.mean);
-        let rate = learning_rate(self.course.learning_rate, &self.course.schedule, round, self.course.rounds);
-        self.optimizer.step(rate, &self.mean, Arc::make_mut(&mut self.params).as_mut_slice());
+        self.params_digest = self.step(aggregate);
         if let Some((tensor, index, value)) = first_not_finite(&self.layout, &self.params) {
             return Err(CommitError::Diverged { round, tensor, index, value });
         }
         self.grid = self.course.next_grid(aggregate, &self.layout);
-        self.params_digest = Digest::of_params(&self.params);
         self.round = round.next();
         Ok(self.record(round, aggregate))
+    }
+
+    /// Takes the server step along the aggregate's mean; the digest of the new params. Block by block, so that each
+    /// is read from memory once: passes over all params would each have to fetch them again.
+    fn step(&mut self, aggregate: &Aggregate) -> Digest {
+        let Course { learning_rate: rate, schedule, rounds, .. } = &self.course;
+        let step = self.optimizer.begin(learning_rate(*rate, schedule, self.round, *rounds));
+        let params = Arc::make_mut(&mut self.params).as_mut_slice();
+        let mut hasher = ParamsHasher::new();
+        let mut mean = vec![0.0; BLOCK.min(params.len())];
+        for (first, block) in (0..).step_by(BLOCK).zip(params.chunks_mut(BLOCK)) {
+            let mean = &mut mean[..block.len()];
+            aggregate.mean_from(first, mean);
+            self.optimizer.apply(&step, first, mean, block);
+            hasher.update(block);
+        }
+        hasher.finish()
     }
 
     /// Appends the round to the chain.

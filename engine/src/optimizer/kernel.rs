@@ -4,7 +4,7 @@ use crate::vectorized::vectorized;
 
 /// The constants of one Adam or AdamW step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AdamStep {
+pub(crate) struct AdamStep {
     /// What decoupled weight decay leaves of a param: 1 - rate · decay.
     keep: f32,
     beta1: f32,
@@ -37,7 +37,7 @@ impl AdamStep {
 
 /// The constants of one RMSprop step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RmspropStep {
+pub(crate) struct RmspropStep {
     rate: f32,
     alpha: f32,
     rest: f32,

@@ -120,7 +120,7 @@ impl TrainingState {
         let optimizer = Optimizer::from_state(&spec.optimizer, expected, state)?;
         let params_digest = Digest::of_params(&params);
         let params = Arc::new(params);
-        Ok(Self { layout, course, round, grid, params, params_digest, chain, optimizer, mean: vec![0.0; expected] })
+        Ok(Self { layout, course, round, grid, params, params_digest, chain, optimizer })
     }
 }
 

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::RunOpened;
 use syngrad_common::{Code, Failure};
-use syngrad_engine::digest::Domain;
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
@@ -112,8 +111,7 @@ impl Bench {
                 loss_sum += report.loss_sum;
                 samples += report.samples;
             }
-            setup.sum.pack(&mut memory);
-            let digest = Digest::of(Domain::Update, &memory);
+            let digest = setup.sum.pack_with_digest(&mut memory);
             Ok(Some(Sum {
                 payload: Bytes::from(memory),
                 digest,
