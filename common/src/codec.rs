@@ -10,6 +10,9 @@ use thiserror::Error;
 
 use crate::limits::MAX_FRAME;
 
+/// Bytes that are hashed and copied at a time.
+const BLOCK: usize = 64 << 10;
+
 /// Why frames are not the payload that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CodecError {
@@ -120,9 +123,13 @@ impl Intake {
         if found > expected {
             return Err(CodecError::Overrun { expected, found });
         }
-        self.hasher.update(frame);
         self.received = found;
         Ok(())
+    }
+
+    /// Takes bytes of a frame that was admitted, in order.
+    fn take(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
     }
 
     fn is_complete(&self) -> bool {
@@ -167,6 +174,7 @@ impl Assembler {
     /// [`CodecError`] if the frame is no frame of this payload; the payload is lost then.
     pub fn push(&mut self, frame: Bytes) -> Result<(), CodecError> {
         self.intake.admit(&frame)?;
+        self.intake.take(&frame);
         if self.first.is_empty() && self.joined.is_empty() {
             self.first = frame;
             return Ok(());
@@ -221,9 +229,14 @@ impl ParamsAssembler {
     /// # Errors
     /// [`CodecError`] if the frame is no frame of these params; they are lost then.
     pub fn push(&mut self, frame: &[u8]) -> Result<(), CodecError> {
+        let start = usize::try_from(self.intake.received).expect("no more than the params take");
         self.intake.admit(frame)?;
-        let end = usize::try_from(self.intake.received).expect("no more than the params take");
-        bytemuck::cast_slice_mut(&mut self.params)[end - frame.len()..end].copy_from_slice(frame);
+        let params = &mut bytemuck::cast_slice_mut(&mut self.params)[start..start + frame.len()];
+        // Block by block, so that what was hashed is copied while it is in the cache.
+        for (block, params) in frame.chunks(BLOCK).zip(params.chunks_mut(BLOCK)) {
+            self.intake.take(block);
+            params.copy_from_slice(block);
+        }
         Ok(())
     }
 

@@ -17,6 +17,9 @@ use crate::layout::Layout;
 use crate::quantize::Grid;
 use crate::scale::{Measured, power_of_two};
 
+/// Entries that are read at a time: with the params and moments of a server step they fit a core's own cache.
+const BLOCK: usize = 16 << 10;
+
 /// What stands behind a sum: an update's own, or an aggregate's so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -194,30 +197,27 @@ impl Aggregate {
     /// If `out` has another length than the layout.
     pub fn mean(&self, out: &mut [f32]) {
         assert_eq!(out.len(), self.sums.len(), "the mean has the layout's length");
-        self.mean_from(0, out);
+        self.read(|first, mean| out[first..first + mean.len()].copy_from_slice(mean));
     }
 
-    /// The mean of the entries from number `first` on, as many as `out` has.
-    pub(crate) fn mean_from(&self, first: usize, out: &mut [f32]) {
+    /// Reads the sum once, block by block: each block's mean goes to `visit` with the number of its first entry. Returns
+    /// what the scale rule needs to know of every tensor.
+    pub(crate) fn read(&self, mut visit: impl FnMut(usize, &[f32])) -> Vec<Measured> {
         let weight = self.tally.weight.max(1) as f64;
-        let end = first + out.len();
-        for (tensor, &exponent) in self.layout.ranges().zip(self.grid.exponents()) {
-            let (from, to) = (tensor.start.max(first), tensor.end.min(end));
-            if from < to {
-                let factor = power_of_two(-exponent) / weight;
-                kernel::scale(&self.sums[from..to], factor, &mut out[from - first..to - first]);
+        let mut mean = vec![0.0; BLOCK.min(self.sums.len())];
+        let tensors = self.layout.ranges().zip(self.grid.exponents());
+        let measured = tensors.map(|(range, &exponent)| {
+            let factor = power_of_two(-exponent) / weight;
+            let mut largest = 0;
+            for (first, block) in range.clone().step_by(BLOCK).zip(self.sums[range].chunks(BLOCK)) {
+                let mean = &mut mean[..block.len()];
+                kernel::scale(block, factor, mean);
+                largest = kernel::largest(block).max(largest);
+                visit(first, mean);
             }
-        }
-    }
-
-    /// What the scale rule needs to know of every tensor.
-    pub(crate) fn measured(&self) -> impl Iterator<Item = Measured> + '_ {
-        self.layout.ranges().zip(self.grid.exponents()).map(|(range, &exponent)| Measured {
-            largest: kernel::largest(&self.sums[range]),
-            exponent,
-            limit: self.grid.limit(),
-            units: self.tally.units.len() as u32,
-        })
+            Measured { largest, exponent, limit: self.grid.limit(), units: self.tally.units.len() as u32 }
+        });
+        measured.collect()
     }
 
     fn admit(&self, update: &Tally) -> Result<(), AggregateError> {

@@ -25,7 +25,7 @@ use crate::layout::Layout;
 use crate::random::{Purpose, Stream};
 use crate::spec::UpdateBits;
 
-/// Sums that are packed at a time.
+/// Entries that are handled at a time: a core's own cache holds them until the next step wants them.
 const BLOCK: usize = 16 << 10;
 
 /// A worker's running sum of the units of one lease.
@@ -104,7 +104,6 @@ impl UnitSum {
         self.seed = seed;
         self.round = round;
         self.grid.clone_from(grid);
-        self.sums.fill(0);
         self.units.clear();
         self.saturated = 0;
     }
@@ -117,17 +116,23 @@ impl UnitSum {
         self.admit(unit, values)?;
         let limit = self.grid.limit() as f32;
         let coin = Stream::new(self.seed, Purpose::Rounding, &[u64::from(self.round.0), u64::from(unit.0)]).key();
+        let is_first = self.units.is_empty();
         for (range, &exponent) in self.layout.ranges().zip(self.grid.exponents()) {
-            let first = range.start as u32;
-            let (values, sums) = (&values[range.clone()], &mut self.sums[range]);
             let factor = grid::factor(exponent);
-            let saturated = match self.grid.bits() {
-                UpdateBits::ThirtyTwo => kernel::add_nearest(values, sums, factor, limit),
-                UpdateBits::Sixteen | UpdateBits::Eight => {
-                    kernel::add_stochastic(values, sums, factor, limit, kernel::Coin { key: coin, first })
+            let blocks = values[range.clone()].chunks(BLOCK).zip(self.sums[range.clone()].chunks_mut(BLOCK));
+            for (first, (values, sums)) in range.step_by(BLOCK).zip(blocks) {
+                if is_first {
+                    sums.fill(0);
                 }
-            };
-            self.saturated += u64::from(saturated);
+                let saturated = match self.grid.bits() {
+                    UpdateBits::ThirtyTwo => kernel::add_nearest(values, sums, factor, limit),
+                    UpdateBits::Sixteen | UpdateBits::Eight => {
+                        let coin = kernel::Coin { key: coin, first: first as u32 };
+                        kernel::add_stochastic(values, sums, factor, limit, coin)
+                    }
+                };
+                self.saturated += u64::from(saturated);
+            }
         }
         self.units.insert(unit);
         Ok(())
@@ -162,6 +167,11 @@ impl UnitSum {
     fn pack_blocks(&self, out: &mut Vec<u8>, mut packed: impl FnMut(&[u8])) {
         let bits = self.grid.bits();
         out.resize(self.sums.len() * bits.bytes(), 0);
+        if self.units.is_empty() {
+            // The sum of nothing; what the memory holds is of an earlier one.
+            out.fill(0);
+            return packed(out);
+        }
         for (sums, out) in self.sums.chunks(BLOCK).zip(out.chunks_mut(BLOCK * bits.bytes())) {
             kernel::narrow(sums, bits, out);
             packed(out);
@@ -190,6 +200,11 @@ impl UnitSum {
             first_not_finite(&self.layout, values).expect("the kernel found a value that is not finite");
         UnitError::NotFinite { unit, tensor, index, value }
     }
+}
+
+/// Whether no value is NaN or infinite.
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    kernel::all_finite(values)
 }
 
 /// The first value that is NaN or infinite: its tensor, its index in the tensor, itself.

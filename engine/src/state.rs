@@ -17,13 +17,10 @@ use crate::id::{Round, Unit};
 use crate::layout::Layout;
 use crate::optimizer::Optimizer;
 use crate::plan::Plan;
-use crate::quantize::{Grid, first_not_finite, limit};
-use crate::scale::{first_exponent, next_exponent};
+use crate::quantize::{Grid, all_finite, first_not_finite, limit};
+use crate::scale::{Measured, first_exponent, next_exponent};
 use crate::schedule::learning_rate;
 use crate::spec::{RunSpec, Schedule, UpdateBits};
-
-/// Params that the server step takes at a time: with mean and moments they fit a core's own cache.
-const BLOCK: usize = 16 << 10;
 
 /// Everything that the next round's bits depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,30 +209,31 @@ impl TrainingState {
         if aggregate.grid() != &self.grid || aggregate.sums().len() != self.params.len() {
             return Err(CommitError::OtherGrid { round });
         }
-        self.params_digest = self.step(aggregate);
-        if let Some((tensor, index, value)) = first_not_finite(&self.layout, &self.params) {
-            return Err(CommitError::Diverged { round, tensor, index, value });
-        }
-        self.grid = self.course.next_grid(aggregate, &self.layout);
+        self.step(aggregate)?;
         self.round = round.next();
         Ok(self.record(round, aggregate))
     }
 
-    /// Takes the server step along the aggregate's mean; the digest of the new params. Block by block, so that each
-    /// is read from memory once: passes over all params would each have to fetch them again.
-    fn step(&mut self, aggregate: &Aggregate) -> Digest {
+    /// Takes the server step along the aggregate's mean, and with it the digest and the scales that follow. Block by
+    /// block, so that each is fetched from memory once: every pass over all params would fetch them again.
+    fn step(&mut self, aggregate: &Aggregate) -> Result<(), CommitError> {
         let Course { learning_rate: rate, schedule, rounds, .. } = &self.course;
         let step = self.optimizer.begin(learning_rate(*rate, schedule, self.round, *rounds));
         let params = Arc::make_mut(&mut self.params).as_mut_slice();
         let mut hasher = ParamsHasher::new();
-        let mut mean = vec![0.0; BLOCK.min(params.len())];
-        for (first, block) in (0..).step_by(BLOCK).zip(params.chunks_mut(BLOCK)) {
-            let mean = &mut mean[..block.len()];
-            aggregate.mean_from(first, mean);
+        let mut finite = true;
+        let measured = aggregate.read(|first, mean| {
+            let block = &mut params[first..first + mean.len()];
             self.optimizer.apply(&step, first, mean, block);
+            finite &= all_finite(block);
             hasher.update(block);
+        });
+        if !finite && let Some((tensor, index, value)) = first_not_finite(&self.layout, &self.params) {
+            return Err(CommitError::Diverged { round: self.round, tensor, index, value });
         }
-        hasher.finish()
+        self.params_digest = hasher.finish();
+        self.grid = self.course.next_grid(&measured, &self.layout);
+        Ok(())
     }
 
     /// Appends the round to the chain.
@@ -271,8 +269,8 @@ impl Course {
         })
     }
 
-    fn next_grid(&self, aggregate: &Aggregate, layout: &Layout) -> Grid {
-        let exponents = aggregate.measured().map(|last| next_exponent(last, self.update_bits, self.limit)).collect();
+    fn next_grid(&self, measured: &[Measured], layout: &Layout) -> Grid {
+        let exponents = measured.iter().map(|&last| next_exponent(last, self.update_bits, self.limit)).collect();
         Grid::validated(self.update_bits, self.limit, exponents, layout).expect("the scale rule stays in its ranges")
     }
 }
