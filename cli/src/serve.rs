@@ -30,6 +30,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     let config = Config {
         security: Security::InsecureLoopback,
         data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
+        state_dir: args.state_dir.clone(),
         device: args.device,
         ..defaults
     };

@@ -177,6 +177,18 @@ codes! {
     /// The caller's deadline passed.
     DeadlineExceeded = "E0506", TimedOut;
 
+    /// Another coordinator has the state folder.
+    StateInUse = "E0601", Conflict;
+    /// The state was written by a later release.
+    StateNewer = "E0602", Conflict;
+    /// What is in the state folder is damaged, or not state of ours.
+    StateDamaged = "E0603", Failed;
+    /// The state cannot be written or read.
+    StateUnwritable = "E0604", Failed;
+    /// A later coordinator has taken over the state.
+    Fenced = "E0605", Conflict;
+    /// A round that was computed again came out differently.
+    HistoryDiffers = "E0606", Failed;
     /// A defect of this program.
     Internal = "E0900", Bug;
     /// A command line that cannot be read.

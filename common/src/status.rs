@@ -109,6 +109,9 @@ fn grpc(code: Code) -> tonic::Code {
             tonic::Code::Internal
         }
         Code::Interrupted => tonic::Code::Cancelled,
+        Code::StateInUse | Code::StateNewer | Code::Fenced => tonic::Code::FailedPrecondition,
+        Code::StateDamaged | Code::HistoryDiffers => tonic::Code::DataLoss,
+        Code::StateUnwritable => tonic::Code::Unavailable,
     }
 }
 

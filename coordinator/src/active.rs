@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use syngrad_engine::aggregate::{Aggregate, Tally};
-use syngrad_engine::run::{Counters, Outcome, Run, Waiting};
+use syngrad_engine::run::{Counters, Event, Outcome, Run, Waiting};
+use syngrad_engine::spec::{Checkpoint, Durability};
 use syngrad_engine::state::TrainingState;
 use syngrad_engine::{Digest, MemberId, Plan, Round, RunId, RunSpec, Time, Unit, Units};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::driver::History;
 use crate::evaluate::Evaluations;
 use crate::outbox::Broadcast;
 use crate::roster::SessionId;
 use crate::shards::Shards;
 use crate::status::{self, Identity, Journal, Phase, RunStatus};
+use crate::store::Entry;
 
 /// A member of the run, and what it has been given.
 #[derive(Debug)]
@@ -71,6 +74,10 @@ pub(crate) struct ActiveRun {
     /// The numerics class of this machine at the run's unit shape.
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
+    /// Workers that the first round waits for.
+    pub(crate) min_members: u32,
+    /// What rounds that are computed again must come out as.
+    pub(crate) history: History,
     pub(crate) journal: Journal,
     pub(crate) members: BTreeMap<MemberId, Membership>,
     pub(crate) open: Option<OpenRound>,
@@ -84,6 +91,14 @@ pub(crate) struct ActiveRun {
     pub(crate) outcome: Option<Outcome>,
     /// Whether it ended because the coordinator did.
     pub(crate) shut_down: bool,
+    /// What is committed and not ordered to be kept yet.
+    pub(crate) unkept: Entry,
+    /// The round that the last checkpoint opens, and when it was ordered.
+    pub(crate) checkpointed: (Round, Instant),
+    /// What the engine is told once enough is kept.
+    pub(crate) held: Option<Event>,
+    /// Why nothing is kept for now.
+    pub(crate) unkeepable: Option<String>,
     pub(crate) status: watch::Sender<Arc<RunStatus>>,
 }
 
@@ -99,12 +114,16 @@ pub(crate) struct Parts {
     pub(crate) shards: Arc<Shards>,
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
+    pub(crate) min_members: u32,
+    pub(crate) history: History,
 }
 
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations } = parts;
+        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, .. } = parts;
+        let Parts { evaluations, min_members, history, .. } = parts;
+        let checkpointed = (state.round(), Instant::now());
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
         Self {
@@ -117,6 +136,8 @@ impl ActiveRun {
             shards,
             fingerprint,
             evaluations,
+            min_members,
+            history,
             journal,
             members: BTreeMap::new(),
             open: None,
@@ -126,6 +147,10 @@ impl ActiveRun {
             broken: None,
             outcome: None,
             shut_down: false,
+            unkept: Entry::default(),
+            checkpointed,
+            held: None,
+            unkeepable: None,
             status,
         }
     }
@@ -176,6 +201,17 @@ impl ActiveRun {
         self.identity.params * size_of::<i32>() as u64
     }
 
+    /// Whether the state that was just committed is to be kept whole.
+    pub(crate) fn checkpoint_is_due(&self) -> bool {
+        let (round, at) = self.checkpointed;
+        let Checkpoint { rounds, seconds } = self.spec().checkpoint;
+        let committed = self.state.round();
+        self.spec().durability == Durability::EveryRound
+            || committed.0 >= self.plan.rounds()
+            || committed.0 - round.0 >= rounds
+            || at.elapsed().as_secs_f64() >= seconds
+    }
+
     /// Time since the first round opened.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.map(|began| began.elapsed()).unwrap_or_default()
@@ -186,16 +222,28 @@ impl ActiveRun {
         self.status.send_replace(Arc::new(self.snapshot(refused_sessions)));
     }
 
+    /// Why nothing happens now, or how it ended.
+    fn reason(&self) -> String {
+        if let Some(outcome) = &self.outcome {
+            return status::ending(outcome, self.shut_down);
+        }
+        if let Some(why) = self.unkeepable.as_ref().filter(|_| self.held.is_some()) {
+            return why.clone();
+        }
+        let waiting = self.run.waiting_for().to_string();
+        match self.history.ahead_of(self.state.round()) {
+            0 => waiting,
+            rounds => format!("{waiting}; {rounds} rounds are computed again after a restart"),
+        }
+    }
+
     fn snapshot(&self, refused_sessions: u64) -> RunStatus {
         let view = self.run.view();
         let train_time = match (self.began, self.last_commit) {
             (Some(began), Some(last)) => last.duration_since(began),
             (_, None) | (None, _) => Duration::ZERO,
         };
-        let mut reason = match &self.outcome {
-            Some(outcome) => status::ending(outcome, self.shut_down),
-            None => self.run.waiting_for().to_string(),
-        };
+        let mut reason = self.reason();
         if self.journal.foreign_numerics > 0 {
             reason.push_str(&format!(
                 "; {} workers of another numerics class were let in, so the bits are theirs too",

@@ -11,6 +11,7 @@
 //! One task, one queue: what happens to a run has one order, and no lock. It never waits for a worker: what it sends
 //! goes into bounded outboxes, and a full one is an event like any other.
 
+mod keeping;
 mod message;
 mod operator;
 mod rounds;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use syngrad_common::limits::DRIVER_QUEUE;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::run::{Action, Event};
-use syngrad_engine::{MemberId, Time};
+use syngrad_engine::{LeaseId, MemberId, Time};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -35,6 +36,9 @@ use crate::prepare::Cache;
 use crate::roster::Roster;
 use crate::served::ServedModel;
 use crate::status::RunWatch;
+use crate::store::{Folder, Keeper, Unfinished};
+use keeping::Acknowledgement;
+pub(crate) use keeping::History;
 use operator::Preparing;
 
 /// Finished runs whose last status is kept.
@@ -90,6 +94,7 @@ pub(crate) struct Driver {
     roster: Roster,
     refused_sessions: u64,
     next_member: u64,
+    first_lease: LeaseId,
     active: Option<ActiveRun>,
     preparing: Option<Preparing>,
     cache: Cache,
@@ -98,6 +103,12 @@ pub(crate) struct Driver {
     update_limit: watch::Sender<u64>,
     served: watch::Sender<Option<Arc<ServedModel>>>,
     models_served: u64,
+    /// What keeps the state; none if it is not kept.
+    keeper: Option<Keeper>,
+    /// What was ordered of it and is not kept yet, oldest first.
+    orders: VecDeque<Acknowledgement>,
+    /// Why the coordinator cannot go on.
+    failure: Option<Failure>,
     events: VecDeque<Event>,
     actions: Vec<Action>,
 }
@@ -117,6 +128,7 @@ impl Driver {
             roster: Roster::default(),
             refused_sessions: 0,
             next_member: 0,
+            first_lease: LeaseId::default(),
             active: None,
             preparing: None,
             cache: Cache::default(),
@@ -124,14 +136,43 @@ impl Driver {
             update_limit,
             served,
             models_served: 0,
+            keeper: None,
+            orders: VecDeque::new(),
+            failure: None,
             events: VecDeque::new(),
             actions: Vec::new(),
         };
         (driver, Handle { inbox: sender, update_limit: limit_reader, served: served_reader })
     }
 
-    /// Works until it is drained or nobody is left to send messages.
-    pub(crate) async fn work(mut self) {
+    /// Keeps its state in `folder` from now on, and goes on with the run that is unfinished there.
+    ///
+    /// # Errors
+    /// If the run's spec cannot be read, or the system gives no thread.
+    pub(crate) fn keep_in(&mut self, folder: Folder, unfinished: Option<Unfinished>) -> Result<(), Failure> {
+        self.first_lease = folder.first_lease();
+        let keeper = Keeper::start(folder, self.own_inbox.clone())
+            .map_err(|why| Failure::new(Code::Internal, format!("the keeper's thread cannot start: {why}")))?;
+        self.keeper = Some(keeper);
+        unfinished.map_or(Ok(()), |unfinished| self.resume(unfinished))
+    }
+
+    /// Works until it is drained or nobody is left to send messages; then waits until all is kept.
+    ///
+    /// # Errors
+    /// Why it could not go on, if that is why it ends.
+    pub(crate) async fn work(mut self) -> Result<(), Failure> {
+        self.go_round().await;
+        if let Some(keeper) = self.keeper.take() {
+            // Messages of the keeper, which nobody reads any more, must not hold it up.
+            self.inbox.close();
+            let finished = tokio::task::spawn_blocking(|| keeper.finish()).await;
+            debug_assert!(finished.is_ok(), "waiting for a thread does not panic");
+        }
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    async fn go_round(&mut self) {
         let timer = sleep_until(self.origin + IDLE);
         tokio::pin!(timer);
         while self.mode != Mode::Over {
@@ -183,6 +224,7 @@ impl Driver {
             Message::FetchShard(request) => self.fetch_shard(request),
             Message::Evaluated(verdict) => self.evaluated(verdict),
             Message::Prepared(outcome) => self.prepared(outcome),
+            Message::Kept(kept) => self.kept(kept),
             Message::Start(start) => self.start(start),
             Message::Stop { run, reply } => self.stop(run, reply),
             Message::Find { run, reply } => drop(reply.send(self.find(run))),

@@ -20,6 +20,7 @@ mod serving;
 mod session;
 mod shards;
 mod status;
+mod store;
 
 pub use config::{Config, Patience};
 pub use serve::serve;

@@ -28,6 +28,9 @@ struct Args {
     /// Where MNIST's files lie.
     #[arg(long, env = "SYNGRAD_DATA_DIR")]
     data_dir: Option<PathBuf>,
+    /// Where runs are kept; without it they are forgotten when the process ends.
+    #[arg(long, env = "SYNGRAD_STATE_DIR")]
+    state_dir: Option<PathBuf>,
     /// What evaluates and predicts.
     #[arg(long, env = "SYNGRAD_DEVICE", default_value_t)]
     device: Device,
@@ -51,7 +54,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let listener = transport::listen(args.bind, Security::InsecureLoopback).await?;
     let defaults = Config::default();
     let data_dir = args.data_dir.unwrap_or(defaults.data_dir.clone());
-    let config = Config { data_dir, device: args.device, ..defaults };
+    let config = Config { data_dir, state_dir: args.state_dir, device: args.device, ..defaults };
     let no_signals = |error| Failure::new(Code::Internal, format!("signals cannot be waited for: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;

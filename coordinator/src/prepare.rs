@@ -10,15 +10,16 @@ use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::run::{QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::{DataSpec, OnMissing};
 use syngrad_engine::state::TrainingState;
-use syngrad_engine::{Plan, RunId, RunSpec};
+use syngrad_engine::{LeaseId, Plan, RunId, RunSpec};
 use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
 use tokio::sync::mpsc;
 
 use crate::active::{ActiveRun, Parts};
-use crate::driver::Message;
+use crate::driver::{History, Message};
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
-use crate::status::Identity;
+use crate::status::{Identity, Point};
+use crate::store::{EvaluationRow, RoundRow};
 
 /// The last run's dataset; the next run often has the same.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,19 @@ pub(crate) struct Preparation {
     pub(crate) data_dir: PathBuf,
     pub(crate) silence: Duration,
     pub(crate) cache: Cache,
+    pub(crate) first_lease: LeaseId,
+    /// Where an earlier process left it; none if it begins.
+    pub(crate) resumption: Option<Resumption>,
+}
+
+/// Where a run was left.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    /// The last checkpoint; none if there was none yet.
+    pub(crate) state: Option<Vec<u8>>,
+    /// The ledger beyond it.
+    pub(crate) ledger: Vec<RoundRow>,
+    pub(crate) evaluations: Vec<EvaluationRow>,
 }
 
 /// A run that can open its first round.
@@ -69,8 +83,12 @@ pub(crate) fn prepare(order: Preparation, driver: &mpsc::Sender<Message>) {
     }
 }
 
+impl Resumption {
+    const NOTHING: Self = Self { state: None, ledger: Vec::new(), evaluations: Vec::new() };
+}
+
 fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared, Failure> {
-    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache } = order;
+    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache, first_lease, resumption } = order;
     let spec = canonical.spec();
     let dataset = match cache.get(spec) {
         Some(dataset) => dataset,
@@ -79,9 +97,13 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     let samples = u32::try_from(dataset.train.len()).expect("a dataset's size is bounded by the spec");
     let plan = Plan::new(spec, samples)?;
     let layout = layout(&spec.model);
-    let params = initial_params(&spec.model, spec.seed);
-    let state = TrainingState::new(spec, &plan, layout.clone(), params)
-        .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?;
+    let Resumption { state, ledger, evaluations: evaluated } = resumption.unwrap_or(Resumption::NOTHING);
+    let state = match state {
+        Some(bytes) => TrainingState::decode(spec, &plan, layout.clone(), &bytes)
+            .map_err(|error| Failure::new(Code::StateDamaged, error.to_string()))?,
+        None => TrainingState::new(spec, &plan, layout.clone(), initial_params(&spec.model, spec.seed))
+            .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?,
+    };
     let identity = Arc::new(Identity {
         run,
         name: spec.name.clone(),
@@ -108,17 +130,25 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
     let aggregate = Aggregate::new(layout, state.grid());
     let cache = Cache(Some((spec.data.clone(), drawing_seed(spec), dataset.clone())));
-    let active = ActiveRun::new(Parts {
+    let mut active = ActiveRun::new(Parts {
         identity,
         fingerprint: fingerprint(spec, device),
         shards: Arc::new(Shards::new(dataset, plan.clone())),
         plan,
         lease_deadline,
-        run: Run::new(config),
+        run: Run::new(config).resumed(state.round(), first_lease),
         state,
         aggregate,
         evaluations,
+        min_members,
+        history: History::new(&ledger),
     });
+    active.journal.recall(evaluated.iter().map(|row| Point {
+        round: row.round,
+        accuracy: row.accuracy,
+        loss: row.loss,
+        at: Duration::from_secs_f64(row.seconds),
+    }));
     Ok(Prepared { active, cache })
 }
 

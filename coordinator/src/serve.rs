@@ -8,6 +8,7 @@ use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
@@ -18,6 +19,7 @@ use crate::driver::{Driver, Message};
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
+use crate::store::{Folder, StoreError};
 
 /// Time for open connections to end once everyone has been told.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -46,7 +48,21 @@ pub async fn serve(
     }
     let patience = config.patience;
     let device = config.device;
-    let (driver, handle) = Driver::new(config);
+    let state_dir = config.state_dir.clone();
+    let (mut driver, handle) = Driver::new(config);
+    match state_dir {
+        Some(folder) => {
+            let opened = spawn_blocking(move || {
+                let folder = Folder::open(&folder)?;
+                let unfinished = folder.unfinished()?;
+                Ok::<_, StoreError>((folder, unfinished))
+            });
+            let opened = opened.await.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+            let (folder, unfinished) = opened.map_err(Failure::from)?;
+            driver.keep_in(folder, unfinished)?;
+        }
+        None => tracing::warn!("no state folder was named: runs are forgotten when this process ends"),
+    }
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = Routes::builder();
     routes.add_service(health_service);
@@ -54,7 +70,7 @@ pub async fn serve(
     add_reflection(&mut routes)?;
     serving::add_to(&mut routes, handle.served.clone(), device)?;
     let reporting = tokio::spawn(report_health(health, handle.served.clone()));
-    let working = tokio::spawn(driver.work());
+    let mut working = tokio::spawn(driver.work());
     let (close, closed) = oneshot::channel::<()>();
     let server = transport::server().add_routes(routes.routes()).serve_with_incoming_shutdown(
         transport::incoming(listener),
@@ -71,9 +87,19 @@ pub async fn serve(
             tracing::info!("shutting down");
             // A driver that is gone has nothing left to drain.
             let _ = handle.tell(Message::Drain).await;
-            let _ = working.await;
+            let worked = (&mut working).await;
             drop(close);
-            timeout(CLOSING, server).await.unwrap_or(Ok(()))
+            let closed = timeout(CLOSING, server).await.unwrap_or(Ok(()));
+            reporting.abort();
+            worked.map_err(|error| Failure::new(Code::Internal, format!("the driver broke: {error}")))??;
+            closed
+        }
+        worked = &mut working => {
+            drop(close);
+            // Everyone has been told; whoever does not hang up is hung up on.
+            let _ = timeout(CLOSING, server).await;
+            reporting.abort();
+            return worked.map_err(|error| Failure::new(Code::Internal, format!("the driver broke: {error}")))?;
         }
     };
     reporting.abort();

@@ -167,13 +167,21 @@ impl Journal {
         self.rounds.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Evaluations of an earlier process, in order.
+    pub(crate) fn recall(&mut self, points: impl Iterator<Item = Point>) {
+        self.evaluations.extend(points);
+    }
+
     /// An evaluation is known; they may come in any order.
     pub(crate) fn evaluated(&mut self, point: Point, evaluation: Evaluation) {
         if self.newest.as_ref().is_none_or(|(round, _)| *round < point.round) {
             self.newest = Some((point.round, Arc::new(evaluation)));
         }
         let place = self.evaluations.partition_point(|other| other.round < point.round);
-        self.evaluations.insert(place, point);
+        // Params that are evaluated again after a restart are the same params.
+        if self.evaluations.get(place).is_none_or(|known| known.round != point.round) {
+            self.evaluations.insert(place, point);
+        }
         if self.evaluations.len() > MAX_EVALUATIONS {
             self.evaluations.pop_front();
         }

@@ -23,6 +23,8 @@ pub enum Domain {
     Numerics,
     /// The chain of committed rounds.
     Chain,
+    /// Anything that is stored by its content.
+    Blob,
 }
 
 impl Domain {
@@ -35,6 +37,7 @@ impl Domain {
             Self::Shard => "syngrad v1 shard",
             Self::Numerics => "syngrad v1 numerics",
             Self::Chain => "syngrad v1 chain",
+            Self::Blob => "syngrad v1 blob",
         }
     }
 }

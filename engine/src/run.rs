@@ -99,6 +99,14 @@ impl Run {
         }
     }
 
+    /// The same run with the rounds before `round` committed, for a coordinator that was started again. Its leases are
+    /// numbered from `first_lease` on: no answer to an older one can be taken for an answer to one of them.
+    #[must_use]
+    pub fn resumed(self, round: Round, first_lease: LeaseId) -> Self {
+        let phase = if round.0 >= self.config.rounds { Phase::Evaluating } else { Phase::Gathering };
+        Self { phase, round, next_lease: first_lease, ..self }
+    }
+
     /// The same run with a bug in it, to see whether the simulation finds it.
     #[cfg(feature = "simulation")]
     #[must_use]

@@ -38,6 +38,12 @@ pub struct RunSpec {
     /// When the params are evaluated.
     #[serde(default)]
     pub evaluation: Evaluation,
+    /// How often the whole state is kept.
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+    /// What a round waits for before the next one opens.
+    #[serde(default)]
+    pub durability: Durability,
     /// What happens to a worker of another numerics class.
     #[serde(default)]
     pub numerics: Numerics,
@@ -285,6 +291,33 @@ mod defaults {
     pub(super) fn alpha() -> f64 {
         0.99
     }
+}
+
+/// How often a coordinator that keeps state keeps all of it: whichever comes first. The last round is always kept.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// Rounds from one checkpoint to the next.
+    pub rounds: u32,
+    /// Seconds from one checkpoint to the next.
+    pub seconds: f64,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { rounds: 100, seconds: 10.0 }
+    }
+}
+
+/// What a round waits for before the next one opens. The bits are the same: what is lost is computed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Nothing: a crash costs the rounds since the last checkpoint.
+    #[default]
+    Checkpoint,
+    /// Its own checkpoint: a crash costs the open round.
+    EveryRound,
 }
 
 impl Default for Quorum {

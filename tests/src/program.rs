@@ -44,7 +44,7 @@ impl Program {
         let mut command = Command::new(self.path);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("SYNGRAD_DATA_DIR", MNIST);
-        for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG"] {
+        for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG", "SYNGRAD_STATE_DIR"] {
             command.env_remove(variable);
         }
         command

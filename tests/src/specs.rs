@@ -1,9 +1,7 @@
 //! Small run specs: synthetic samples, so that a whole run takes about a second in a debug build.
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{
-    Algorithm, DataSpec, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits,
-};
+use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
 
 /// Synchronous SGD with Adam: many short rounds of six units.
 ///
@@ -23,6 +21,8 @@ pub fn sync_sgd(seed: u64) -> CanonicalSpec {
         quorum: Quorum::default(),
         evaluation: Evaluation { every_rounds: Some(200), target_accuracy: None },
         numerics: Numerics::Strict,
+        checkpoint: Checkpoint::default(),
+        durability: Durability::default(),
     };
     CanonicalSpec::new(spec).expect("every value is in its range")
 }

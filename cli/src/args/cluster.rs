@@ -34,6 +34,10 @@ pub struct ServeArgs {
     /// Where the four MNIST files are; found by itself if absent.
     #[arg(long, env = "SYNGRAD_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
+    /// Where runs, their rounds and checkpoints are kept: a coordinator that is started again on the same folder goes on
+    /// where the last one was killed. Without it, runs are forgotten when the process ends.
+    #[arg(long, env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
     /// What evaluates and predicts.
     #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
     pub device: Device,

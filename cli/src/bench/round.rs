@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{
-    Algorithm, DataSpec, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits,
-};
+use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
 
 use super::cluster;
 use crate::args::RoundArgs;
@@ -58,6 +56,8 @@ fn spec(args: &RoundArgs, update_bits: UpdateBits) -> RunSpec {
         quorum: Quorum::default(),
         evaluation: Evaluation { every_rounds: Some(args.rounds), target_accuracy: None },
         numerics: Numerics::Strict,
+        checkpoint: Checkpoint::default(),
+        durability: Durability::default(),
     }
 }
 

@@ -1,9 +1,7 @@
 //! The demo's run: the network, the rates and the sizes with which 97 % comes soonest and never fails to come.
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{
-    Algorithm, DataSpec, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits,
-};
+use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
 
 use crate::args::{AlgorithmName, SpecFlags};
 use crate::failure::Failure;
@@ -59,6 +57,8 @@ fn sync_sgd() -> RunSpec {
         quorum: Quorum::default(),
         evaluation: Evaluation { every_rounds: Some(40), target_accuracy: Some(TARGET) },
         numerics: Numerics::Strict,
+        checkpoint: Checkpoint::default(),
+        durability: Durability::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::prepare::Prepared;
 use crate::roster::SessionId;
 use crate::status::RunWatch;
+use crate::store::Kept;
 
 /// Something for the driver.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) enum Message {
     Evaluated(Evaluated),
     /// A run's model and data are there, or cannot be had.
     Prepared(Result<Box<Prepared>, Failure>),
+    /// What became of something that was to be kept.
+    Kept(Kept),
     /// The operator wants a run.
     Start(StartRun),
     /// The operator ends a run; the newest if none is named.

@@ -2,21 +2,23 @@
 
 use syngrad_common::limits::MAX_SESSIONS;
 use syngrad_common::{Code, Failure};
-use syngrad_engine::RunId;
+use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::{Round, RunId};
 use syngrad_engine::run::Event;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{Driver, Message, Mode, Reply, StartRun, shutting_down};
-use crate::prepare::{Preparation, Prepared, prepare};
+use crate::prepare::{Preparation, Prepared, Resumption, prepare};
 use crate::status::RunWatch;
 
 /// A run whose data is being loaded.
 #[derive(Debug)]
 pub(super) struct Preparing {
-    run: RunId,
-    name: String,
-    reply: Reply<RunId>,
+    pub(super) run: RunId,
+    pub(super) name: String,
+    /// Who started it; none if an earlier process did.
+    pub(super) reply: Option<Reply<RunId>>,
 }
 
 impl Driver {
@@ -27,20 +29,32 @@ impl Driver {
             let _ = reply.send(Err(failure));
             return;
         }
-        let Some(driver) = self.own_inbox.upgrade() else { return };
         let run = RunId(Uuid::new_v4().into_bytes());
         let name = spec.spec().name.clone();
         tracing::info!(%run, name, "preparing");
-        self.preparing = Some(Preparing { run, name, reply });
+        self.begin_preparing(Preparing { run, name, reply: Some(reply) }, spec, min_members.max(1), None);
+    }
+
+    pub(super) fn begin_preparing(
+        &mut self,
+        preparing: Preparing,
+        spec: CanonicalSpec,
+        min_members: u32,
+        resumption: Option<Resumption>,
+    ) {
+        let Some(driver) = self.own_inbox.upgrade() else { return };
         let preparation = Preparation {
-            run,
+            run: preparing.run,
             spec,
-            min_members: min_members.max(1),
+            min_members,
+            first_lease: self.first_lease,
+            resumption,
             device: self.config.device,
             data_dir: self.config.data_dir.clone(),
             silence: self.config.patience.silence,
             cache: self.cache.clone(),
         };
+        self.preparing = Some(preparing);
         let inbox = driver.clone();
         let preparing = spawn_blocking(move || prepare(preparation, &driver));
         tokio::spawn(async move {
@@ -50,6 +64,13 @@ impl Driver {
                 let _ = inbox.send(Message::Prepared(Err(Failure::new(Code::Internal, why)))).await;
             }
         });
+    }
+
+    /// The model of the last committed round was served before the restart, and is again once it is evaluated.
+    fn serve_again(&mut self, opens: Round) {
+        if let Some(last) = opens.0.checked_sub(1) {
+            self.evaluate(Round(last));
+        }
     }
 
     fn may_start(&self, min_members: u32) -> Result<(), Failure> {
@@ -84,13 +105,20 @@ impl Driver {
                 self.cache = cache;
                 self.update_limit.send_replace(active.update_limit());
                 active.publish(self.refused_sessions);
+                let resumed_at = active.state.round();
                 self.active = Some(active);
                 self.announce_run();
-                let _ = preparing.reply.send(Ok(preparing.run));
+                match preparing.reply {
+                    Some(reply) => self.keep_beginning(reply),
+                    None => self.serve_again(resumed_at),
+                }
             }
             Err(failure) => {
                 tracing::warn!(run = %preparing.run, code = %failure.code, why = %failure, "cannot start");
-                let _ = preparing.reply.send(Err(failure));
+                match preparing.reply {
+                    Some(reply) => drop(reply.send(Err(failure))),
+                    None => self.fail(failure),
+                }
             }
         }
     }

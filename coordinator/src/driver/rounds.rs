@@ -19,6 +19,7 @@ use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
 use crate::served::ServedModel;
 use crate::status::{Point, ending};
+use crate::store::EvaluationRow;
 
 /// Params up to which arithmetic is done where it arises; for more, the runtime is told that this thread is busy.
 const INLINE_PARAMS: usize = 4 << 20;
@@ -200,7 +201,7 @@ impl Driver {
                 }
                 active.last_commit = Some(committed);
                 active.journal.traffic.saturated += commit.saturated;
-                self.events.push_back(Event::Stepped { round, params: commit.params_digest });
+                self.keep_round(&commit, Event::Stepped { round, params: commit.params_digest });
                 if draining {
                     self.events.push_back(Event::Stop);
                 }
@@ -213,7 +214,7 @@ impl Driver {
         }
     }
 
-    fn evaluate(&mut self, round: Round) {
+    pub(super) fn evaluate(&mut self, round: Round) {
         let Some(active) = &self.active else { return };
         active.evaluations.ask(Candidate {
             round,
@@ -231,7 +232,10 @@ impl Driver {
             Ok(evaluation) if evaluation.samples > 0 => {
                 let (accuracy, loss) = (evaluation.accuracy, evaluation.loss);
                 tracing::info!(%round, accuracy, loss, "evaluated");
-                active.journal.evaluated(Point { round, accuracy, loss, at: active.elapsed() }, evaluation);
+                let at = active.elapsed();
+                active.journal.evaluated(Point { round, accuracy, loss, at }, evaluation);
+                self.keep_evaluation(EvaluationRow { round, accuracy, loss, seconds: at.as_secs_f64() });
+                let Some(active) = &self.active else { return };
                 self.models_served += 1;
                 self.served.send_replace(Some(Arc::new(ServedModel {
                     params: candidate.params,
@@ -273,6 +277,7 @@ impl Driver {
         }
         self.history.push_front(active.status.subscribe());
         self.history.truncate(MAX_HISTORY);
+        self.keep_end(active);
     }
 
     fn dismiss(&mut self, member: MemberId, why: &Rejection) {

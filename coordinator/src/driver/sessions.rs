@@ -233,7 +233,7 @@ impl Driver {
     }
 
     /// Lets watchers see counters that moved without the engine.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         if let Some(active) = &self.active {
             active.publish(self.refused_sessions);
         }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{Algorithm, DataSpec, Evaluation, ModelSpec, OptimizerSpec, Quorum, RunSpec, Schedule};
+use super::{Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, OptimizerSpec, Quorum, RunSpec, Schedule};
 use crate::layout::MAX_PARAMS;
 
 /// The most units a round may have.
@@ -78,6 +78,7 @@ impl RunSpec {
         self.schedule.check()?;
         self.quorum.check(self.algorithm.units())?;
         self.evaluation.check()?;
+        self.checkpoint.check()?;
         self.check_shapes()
     }
 
@@ -220,6 +221,13 @@ impl Evaluation {
             count(every, MAX_ROUNDS, "evaluation.every_rounds")?;
         }
         self.target_accuracy.map_or(Ok(()), |target| fraction(target, "evaluation.target_accuracy"))
+    }
+}
+
+impl Checkpoint {
+    fn check(&self) -> Result<(), SpecError> {
+        count(self.rounds, MAX_ROUNDS, "checkpoint.rounds")?;
+        positive(self.seconds, MAX_DEADLINE, "checkpoint.seconds")
     }
 }
 

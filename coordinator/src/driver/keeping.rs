@@ -1,0 +1,211 @@
+//! What is kept of a run, and when; and what happens while it cannot be.
+
+use syngrad_common::config::CanonicalSpec;
+use syngrad_common::{Code, Failure};
+use syngrad_engine::run::{Event, Outcome};
+use syngrad_engine::spec::Durability;
+use syngrad_engine::state::Commit;
+use syngrad_engine::{Digest, Round, RunId};
+use tokio::time::Instant;
+
+use super::operator::Preparing;
+use super::{Driver, Mode, Reply};
+use crate::active::ActiveRun;
+use crate::prepare::Resumption;
+use crate::status::ending;
+use crate::store::{EndPhase, Ending, Entry, EvaluationRow, Kept, Order, RoundRow, RunRow, Unfinished};
+
+/// Orders that may wait for the disk while rounds go on.
+const MAX_ORDERS: usize = 4;
+
+/// Who hears that an order is kept.
+#[derive(Debug)]
+pub(super) enum Acknowledgement {
+    Nobody,
+    /// The operator who started a run.
+    Started(Reply<RunId>, RunId),
+}
+
+impl Driver {
+    /// Goes on with a run of an earlier process.
+    pub(crate) fn resume(&mut self, unfinished: Unfinished) -> Result<(), Failure> {
+        let Unfinished { row, state, ledger, evaluations } = unfinished;
+        let spec = CanonicalSpec::parse(&row.spec).map_err(Failure::from)?;
+        if spec.digest() != row.spec_digest {
+            let why = format!("the spec of run {} ({}) is not the one that it was started with", row.name, row.run);
+            return Err(Failure::new(Code::StateDamaged, why));
+        }
+        tracing::info!(run = %row.run, name = row.name, ledger = ledger.len(), "going on with a run");
+        let preparing = Preparing { run: row.run, name: row.name, reply: None };
+        self.begin_preparing(preparing, spec, row.min_members, Some(Resumption { state, ledger, evaluations }));
+        Ok(())
+    }
+
+    /// A run begins: whoever started it hears so once that is kept.
+    pub(super) fn keep_beginning(&mut self, reply: Reply<RunId>) {
+        let Some(active) = &self.active else { return };
+        let identity = &active.identity;
+        let row = RunRow {
+            run: identity.run,
+            name: identity.name.clone(),
+            spec: identity.spec.text().to_owned(),
+            spec_digest: identity.spec.digest(),
+            min_members: active.min_members,
+        };
+        let run = identity.run;
+        let entry = Entry { begun: Some(row), ..Entry::default() };
+        self.order(Order { run, entry, checkpoint: None }, Acknowledgement::Started(reply, run));
+    }
+
+    /// A round is committed in memory: it is kept when that is due, and `stepped` waits for it if it must.
+    pub(super) fn keep_round(&mut self, commit: &Commit, stepped: Event) {
+        let Some(active) = &mut self.active else { return };
+        if let Err(why) = active.history.check(commit) {
+            tracing::error!(round = %commit.round, %why, "history differs");
+            active.broken = Some(Outcome::Failed { round: commit.round, why });
+            return self.events.push_back(Event::Stop);
+        }
+        if self.keeper.is_none() {
+            return self.events.push_back(stepped);
+        }
+        active.unkept.rounds.push(row(commit));
+        if active.checkpoint_is_due() {
+            active.checkpointed = (active.state.round(), Instant::now());
+            let (run, entry) = (active.id(), std::mem::take(&mut active.unkept));
+            let checkpoint = Some(Box::new(active.state.clone()));
+            self.order(Order { run, entry, checkpoint }, Acknowledgement::Nobody);
+        }
+        if self.must_wait() {
+            if let Some(active) = &mut self.active {
+                active.held = Some(stepped);
+            }
+        } else {
+            self.events.push_back(stepped);
+        }
+    }
+
+    pub(super) fn keep_evaluation(&mut self, evaluation: EvaluationRow) {
+        if let Some(active) = self.active.as_mut().filter(|_| self.keeper.is_some()) {
+            active.unkept.evaluations.push(evaluation);
+        }
+    }
+
+    /// A run is over, unless only this process is: then the next one goes on with it.
+    pub(super) fn keep_end(&mut self, mut active: ActiveRun) {
+        let Some(outcome) = active.outcome.as_ref().filter(|_| self.keeper.is_some()) else { return };
+        let phase = match outcome {
+            Outcome::Completed => Some(EndPhase::Completed),
+            Outcome::Stopped { .. } if active.shut_down => None,
+            Outcome::Stopped { .. } => Some(EndPhase::Stopped),
+            Outcome::Failed { .. } => Some(EndPhase::Failed),
+        };
+        let reason = ending(outcome, active.shut_down);
+        let (run, mut entry) = (active.id(), std::mem::take(&mut active.unkept));
+        entry.ending = phase.map(|phase| Ending { phase, reason });
+        // The state after a failure is of no use; what was kept before stays.
+        let is_whole = phase != Some(EndPhase::Failed);
+        let checkpoint = is_whole.then(|| Box::new(active.state));
+        self.order(Order { run, entry, checkpoint }, Acknowledgement::Nobody);
+    }
+
+    pub(super) fn kept(&mut self, kept: Kept) {
+        match kept {
+            Kept::Done => {
+                if let Some(Acknowledgement::Started(reply, run)) = self.orders.pop_front() {
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Ok(run));
+                }
+                self.note_unkeepable(None);
+                let held = if self.must_wait() { None } else { self.active.as_mut().and_then(|a| a.held.take()) };
+                if let Some(stepped) = held {
+                    self.feed(stepped);
+                }
+            }
+            Kept::Waits(why) => {
+                tracing::warn!(%why, "nothing is kept for now");
+                self.note_unkeepable(Some(why.to_string()));
+            }
+            Kept::Never(why) => self.fail(why.into()),
+        }
+        self.publish();
+    }
+
+    /// Nothing can be kept any more, so nothing more may be acknowledged.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        tracing::error!(code = %failure.code, why = %failure, "the coordinator cannot go on");
+        for order in self.orders.drain(..) {
+            if let Acknowledgement::Started(reply, _) = order {
+                let _ = reply.send(Err(failure.clone()));
+            }
+        }
+        self.failure = Some(failure);
+        self.mode = Mode::Over;
+        self.dismiss_everyone();
+    }
+
+    fn note_unkeepable(&mut self, why: Option<String>) {
+        if let Some(active) = &mut self.active {
+            active.unkeepable = why;
+        }
+    }
+
+    fn order(&mut self, order: Order, acknowledgement: Acknowledgement) {
+        match (&self.keeper, acknowledgement) {
+            (Some(keeper), acknowledgement) => {
+                self.orders.push_back(acknowledgement);
+                keeper.keep(order);
+            }
+            // Nothing is kept at all, and that was said when the coordinator started.
+            (None, Acknowledgement::Started(reply, run)) => drop(reply.send(Ok(run))),
+            (None, Acknowledgement::Nobody) => {}
+        }
+    }
+
+    /// Whether the next round waits for what was ordered.
+    fn must_wait(&self) -> bool {
+        let most = match self.active.as_ref().map(|active| active.spec().durability) {
+            Some(Durability::EveryRound) => 0,
+            Some(Durability::Checkpoint) | None => MAX_ORDERS,
+        };
+        self.orders.len() > most
+    }
+}
+
+fn row(commit: &Commit) -> RoundRow {
+    RoundRow {
+        round: commit.round,
+        params: commit.params_digest,
+        chain: commit.chain,
+        units: commit.units,
+        weight: commit.weight,
+        saturated: commit.saturated,
+    }
+}
+
+/// What the ledger says of rounds that are computed again.
+#[derive(Debug, Default)]
+pub(crate) struct History(Vec<(Round, Digest, Digest)>);
+
+impl History {
+    pub(crate) fn new(ledger: &[RoundRow]) -> Self {
+        Self(ledger.iter().map(|row| (row.round, row.params, row.chain)).collect())
+    }
+
+    /// Rounds that are still to be computed again.
+    pub(crate) fn ahead_of(&self, round: Round) -> usize {
+        self.0.iter().filter(|(known, ..)| *known >= round).count()
+    }
+
+    fn check(&self, commit: &Commit) -> Result<(), String> {
+        let known = self.0.iter().find(|(round, ..)| *round == commit.round);
+        match known {
+            Some((round, params, chain)) if (*params, *chain) != (commit.params_digest, commit.chain) => Err(format!(
+                "round {round} was computed again and gave params {}, the ledger has {}: {}",
+                commit.params_digest,
+                params,
+                Code::HistoryDiffers
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Training states by content: a blob's name is the digest of its bytes, so that it is either whole or nobody's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use syngrad_engine::Digest;
+use syngrad_engine::digest::Domain;
+use tokio::runtime::{Builder, Runtime};
+
+use super::StoreError;
+
+/// The blobs of one folder. For threads that may wait.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    objects: Arc<dyn ObjectStore>,
+    runtime: Runtime,
+}
+
+impl Blobs {
+    /// The blobs in `folder`, which is made if it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|why| StoreError::io("making the folder of blobs", &why))?;
+        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed("opening the blobs", &why))?;
+        let runtime = Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|why| StoreError::io("starting the blobs' runtime", &why))?;
+        Ok(Self { objects: Arc::new(objects.with_fsync(true)), runtime })
+    }
+
+    /// Keeps bytes durably; the digest to find them by.
+    pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
+        let digest = Digest::of(Domain::Blob, &bytes);
+        let key = key(&digest);
+        self.runtime.block_on(self.objects.put(&key, bytes.into())).map_err(|why| failed("writing a blob", &why))?;
+        Ok(digest)
+    }
+
+    /// The bytes with `digest`, checked.
+    pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, StoreError> {
+        let key = key(&digest);
+        let read = async { self.objects.get(&key).await?.bytes().await };
+        let bytes = self.runtime.block_on(read).map_err(|why| match why {
+            object_store::Error::NotFound { .. } => {
+                StoreError::Damaged { what: format!("the blob {digest} is missing") }
+            }
+            why => failed("reading a blob", &why),
+        })?;
+        match Digest::of(Domain::Blob, &bytes) == digest {
+            true => Ok(bytes.into()),
+            false => Err(StoreError::Damaged { what: format!("the blob {digest} is damaged: its bytes are others") }),
+        }
+    }
+
+    /// Deletes a blob that nothing names any more. One that stays costs room and nothing else.
+    pub(crate) fn forget(&self, digest: Digest) {
+        if let Err(why) = self.runtime.block_on(self.objects.delete(&key(&digest))) {
+            tracing::debug!(%digest, %why, "a blob was not deleted");
+        }
+    }
+}
+
+fn key(digest: &Digest) -> Key {
+    let name = digest.to_string();
+    Key::from_iter([&name[..2], name.as_str()])
+}
+
+fn failed(doing: &str, why: &object_store::Error) -> StoreError {
+    let mut cause: &dyn std::error::Error = why;
+    while let Some(deeper) = cause.source() {
+        if let Some(io) = deeper.downcast_ref::<std::io::Error>() {
+            return StoreError::io(doing, io);
+        }
+        cause = deeper;
+    }
+    StoreError::Io { doing: doing.to_owned(), why: why.to_string() }
+}

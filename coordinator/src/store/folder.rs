@@ -1,0 +1,77 @@
+//! A folder of state: one coordinator's at a time.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use syngrad_engine::{LeaseId, Round};
+
+use super::blobs::Blobs;
+use super::sqlite::Sqlite;
+use super::{EvaluationRow, RoundRow, RunRow, Store, StoreError};
+
+/// The opened state of a coordinator.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(super) metadata: Sqlite,
+    pub(super) blobs: Blobs,
+    /// Held as long as the folder is.
+    _lock: File,
+}
+
+/// A run to go on with.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) row: RunRow,
+    /// The newest training state that is whole, encoded; none if the run was not checkpointed yet.
+    pub(crate) state: Option<Vec<u8>>,
+    /// Rounds that the ledger has beyond it: computed again, they must come out like this.
+    pub(crate) ledger: Vec<RoundRow>,
+    pub(crate) evaluations: Vec<EvaluationRow>,
+}
+
+impl Folder {
+    /// Opens or begins the state in `folder`.
+    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|why| StoreError::io("making the state folder", &why))?;
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
+        let lock = lock.map_err(|why| StoreError::io("opening the state folder's lock", &why))?;
+        lock.try_lock().map_err(|why| match why {
+            TryLockError::WouldBlock => StoreError::Locked { folder: folder.display().to_string() },
+            TryLockError::Error(why) => StoreError::io("locking the state folder", &why),
+        })?;
+        let metadata = Sqlite::open(&folder.join("state.sqlite"))?;
+        let blobs = Blobs::open(&folder.join("blobs"))?;
+        tracing::info!(folder = %folder.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
+        Ok(Self { metadata, blobs, _lock: lock })
+    }
+
+    /// The first lease of this epoch: every opening has a range of its own.
+    pub(crate) fn first_lease(&self) -> LeaseId {
+        LeaseId(self.metadata.epoch().0 << 40)
+    }
+
+    /// The run that was going on when the state was last written, if there was one. A checkpoint that is damaged gives
+    /// way to the one before it.
+    pub(crate) fn unfinished(&self) -> Result<Option<Unfinished>, StoreError> {
+        let Some(row) = self.metadata.unfinished()?.pop() else { return Ok(None) };
+        let checkpoints = self.metadata.checkpoints(row.run)?;
+        let mut found = None;
+        for checkpoint in &checkpoints {
+            match self.blobs.get(checkpoint.blob) {
+                Ok(state) => {
+                    found = Some((checkpoint.round, state));
+                    break;
+                }
+                Err(why) => tracing::error!(run = %row.run, round = %checkpoint.round, %why, "a checkpoint is lost"),
+            }
+        }
+        if found.is_none() && !checkpoints.is_empty() {
+            let what = format!("no checkpoint of run {} ({}) can be read", row.name, row.run);
+            return Err(StoreError::Damaged { what });
+        }
+        let (first, state) = found.map_or((Round(0), None), |(round, state)| (round, Some(state)));
+        let ledger = self.metadata.rounds(row.run, first)?;
+        let evaluations = self.metadata.evaluations(row.run)?;
+        Ok(Some(Unfinished { row, state, ledger, evaluations }))
+    }
+}
