@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_model::dataset::mnist::{self, MnistFile};
+use tempfile::TempDir;
 
 use crate::args::{DemoArgs, Kill, StdinWatch};
 use crate::client::{self, Phase, RunStatus};
@@ -25,7 +26,7 @@ pub use report::DemoReport;
 use report::Seen;
 use spec::{TARGET, demo_spec};
 
-/// The part of the run after which a worker is killed.
+/// The part of the run after which something is killed.
 const KILL_AFTER: f64 = 0.4;
 
 pub(crate) fn run(args: &DemoArgs, output: Output, started: Instant) -> Result<Exit, Failure> {
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &DemoArgs, output: Output, started: Instant) -> Result<E
         if args.keep_serving {
             interrupted.await;
         }
-        shown.fleet.end().await;
+        shown.end().await;
         Ok(exit)
     })
 }
@@ -69,12 +70,17 @@ struct Demo<'a> {
 struct Shown {
     fleet: Fleet,
     report: DemoReport,
+    /// Deleted when the fleet has ended.
+    _state: TempDir,
 }
 
 impl Demo<'_> {
     async fn show(&mut self) -> Result<Shown, Failure> {
         let device = self.args.device;
-        let config = FleetConfig { port: self.args.port, ..FleetConfig::of_this_program(device)? };
+        let state =
+            tempfile::tempdir().map_err(|why| Failure::io("making a folder for the coordinator's state", &why))?;
+        let state_dir = Some(state.path().to_owned());
+        let config = FleetConfig { port: self.args.port, state_dir, ..FleetConfig::of_this_program(device)? };
         let mut fleet = Fleet::start(config).await?;
         fleet.add_workers(self.args.workers)?;
         let status = self.train(&mut fleet).await?;
@@ -85,7 +91,7 @@ impl Demo<'_> {
             wall_seconds: self.started.elapsed().as_secs_f64(),
             seconds_to_97: self.seconds_to_97,
         };
-        Ok(Shown { fleet, report: DemoReport::new(&status, seen) })
+        Ok(Shown { fleet, report: DemoReport::new(&status, seen), _state: state })
     }
 
     /// Starts the run and follows it to its end.
@@ -112,8 +118,18 @@ impl Demo<'_> {
                 progress.finish();
                 return completed(status);
             }
-            if self.wants_a_victim(&status) {
-                self.kill(fleet, &progress).await?;
+            if self.wants_victims(&status) {
+                let kill = self.args.kill;
+                if matches!(kill, Kill::Worker | Kill::Both) {
+                    self.kill_worker(fleet, &progress).await?;
+                }
+                if matches!(kill, Kill::Coordinator | Kill::Both) {
+                    self.killed += 1;
+                    fleet.kill_coordinator().await?;
+                    progress.say("killed the coordinator with SIGKILL and started it again; the run goes on");
+                    client = fleet.client().await?;
+                    watch = client.watch(Some(run)).await?;
+                }
             }
         }
     }
@@ -124,16 +140,12 @@ impl Demo<'_> {
         }
     }
 
-    fn wants_a_victim(&self, status: &RunStatus) -> bool {
-        match self.args.kill {
-            Kill::None => false,
-            Kill::Worker => {
-                self.killed == 0 && f64::from(status.rounds_committed) >= KILL_AFTER * f64::from(status.rounds)
-            }
-        }
+    fn wants_victims(&self, status: &RunStatus) -> bool {
+        let is_time = f64::from(status.rounds_committed) >= KILL_AFTER * f64::from(status.rounds);
+        self.args.kill != Kill::None && self.killed == 0 && is_time
     }
 
-    async fn kill(&mut self, fleet: &mut Fleet, progress: &Progress) -> Result<(), Failure> {
+    async fn kill_worker(&mut self, fleet: &mut Fleet, progress: &Progress) -> Result<(), Failure> {
         let Some(name) = fleet.kill_worker().await else { return Ok(()) };
         self.killed += 1;
         progress.say(&format!("killed the worker of {name} with SIGKILL; the run goes on"));
@@ -194,6 +206,10 @@ fn describe(image: &[u8], label: u8, answer: &Prediction) -> String {
 }
 
 impl Shown {
+    async fn end(self) {
+        self.fleet.end().await;
+    }
+
     fn epilogue(&self, keep_serving: bool) -> String {
         let address = self.fleet.address();
         match keep_serving {

@@ -17,6 +17,9 @@ use crate::client::{Client, RunStatus, Watch};
 use crate::failure::{Failure, FailureRecord};
 use process::{Ended, EndedBy, Process};
 
+/// The name of the coordinator's process.
+const COORDINATOR: &str = "coordinator";
+
 /// The device that a fleet computes on, and where it finds what it needs.
 #[derive(Clone, Debug)]
 pub struct FleetConfig {
@@ -28,6 +31,8 @@ pub struct FleetConfig {
     pub device: String,
     /// The `--data-dir` of the coordinator.
     pub data_dir: Option<PathBuf>,
+    /// The `--state-dir` of the coordinator, which it needs to survive being killed.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl FleetConfig {
@@ -37,7 +42,7 @@ impl FleetConfig {
     /// If the system does not say which program is running.
     pub fn of_this_program(device: Device) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(|why| Failure::io("finding this program's own file", &why))?;
-        Ok(Self { program, port: 0, device: device.to_string(), data_dir: None })
+        Ok(Self { program, port: 0, device: device.to_string(), data_dir: None, state_dir: None })
     }
 }
 
@@ -70,28 +75,9 @@ impl Fleet {
     /// If it cannot be started, or ends before it listens.
     pub async fn start(config: FleetConfig) -> Result<Self, Failure> {
         let (report_end, ended) = mpsc::channel(64);
-        let mut arguments = strings(["coordinator", "serve", "--insecure", "--exit-with-stdin", "-o", "jsonl"]);
-        arguments.extend(["--bind".to_owned(), format!("127.0.0.1:{}", config.port)]);
-        arguments.extend(["--device".to_owned(), config.device.clone()]);
-        if cfg!(target_os = "linux") {
-            arguments.push("--batch".to_owned());
-        }
-        if let Some(folder) = &config.data_dir {
-            arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
-        }
-        let mut coordinator = start(&config.program, "coordinator", &arguments, &report_end)?;
-        let Some(line) = coordinator.first_line().await else {
-            return Err(Failure::process_ended("coordinator", "before it listened", &coordinator.drain().await));
-        };
-        let address = match serde_json::from_str(&line) {
-            Ok(Announcement::Listening { address }) => address,
-            Ok(Announcement::Failed { error }) => return Err(error.into()),
-            Err(why) => {
-                let how = format!("its first line, {line:?}, is no announcement: {why}");
-                return Err(Failure::process_ended("coordinator", &how, &coordinator.drain().await));
-            }
-        };
-        Ok(Self { config, address, coordinator, workers: Vec::new(), started: 0, lost: Vec::new(), ended, report_end })
+        let (coordinator, address) = start_coordinator(&config, config.port, &report_end).await?;
+        let (workers, lost) = (Vec::new(), Vec::new());
+        Ok(Self { config, address, coordinator, workers, started: 0, lost, ended, report_end })
     }
 
     /// The coordinator's address.
@@ -137,12 +123,25 @@ impl Fleet {
         self.workers.len()
     }
 
+    /// Kills the coordinator with SIGKILL and starts another one on the same port and state; returns when that listens.
+    /// Clients and watches of the old one are of no more use.
+    ///
+    /// # Errors
+    /// If it cannot be started, or ends before it listens.
+    pub async fn kill_coordinator(&mut self) -> Result<(), Failure> {
+        self.coordinator.kill().await;
+        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+        let (coordinator, address) = start_coordinator(&self.config, port, &self.report_end).await?;
+        (self.coordinator, self.address) = (coordinator, address);
+        Ok(())
+    }
+
     /// Kills the oldest worker with SIGKILL, and returns when it is dead; its name.
     pub async fn kill_worker(&mut self) -> Option<String> {
         if self.workers.is_empty() {
             return None;
         }
-        let victim = self.workers.remove(0);
+        let mut victim = self.workers.remove(0);
         let name = victim.name().to_owned();
         victim.kill().await;
         Some(name)
@@ -220,6 +219,37 @@ impl Fleet {
             .map(Process::last_words)
             .unwrap_or_default();
         Failure::process_ended(&ended.name, &ended.how, &last_words)
+    }
+}
+
+/// Starts a coordinator; returns when it listens, with its address.
+async fn start_coordinator(
+    config: &FleetConfig,
+    port: u16,
+    report_end: &mpsc::Sender<Ended>,
+) -> Result<(Process, String), Failure> {
+    let mut arguments = strings(["coordinator", "serve", "--insecure", "--exit-with-stdin", "-o", "jsonl"]);
+    arguments.extend(["--bind".to_owned(), format!("127.0.0.1:{port}")]);
+    arguments.extend(["--device".to_owned(), config.device.clone()]);
+    if cfg!(target_os = "linux") {
+        arguments.push("--batch".to_owned());
+    }
+    for (flag, folder) in [("--data-dir", &config.data_dir), ("--state-dir", &config.state_dir)] {
+        if let Some(folder) = folder {
+            arguments.extend([flag.to_owned(), folder.display().to_string()]);
+        }
+    }
+    let mut coordinator = start(&config.program, COORDINATOR, &arguments, report_end)?;
+    let Some(line) = coordinator.first_line().await else {
+        return Err(Failure::process_ended(COORDINATOR, "before it listened", &coordinator.drain().await));
+    };
+    match serde_json::from_str(&line) {
+        Ok(Announcement::Listening { address }) => Ok((coordinator, address)),
+        Ok(Announcement::Failed { error }) => Err(error.into()),
+        Err(why) => {
+            let how = format!("its first line, {line:?}, is no announcement: {why}");
+            Err(Failure::process_ended(COORDINATOR, &how, &coordinator.drain().await))
+        }
     }
 }
 

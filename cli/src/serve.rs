@@ -3,7 +3,7 @@
 use serde::Serialize;
 use syngrad_common::telemetry;
 use syngrad_common::transport::{self, Security};
-use syngrad_coordinator::Config;
+use syngrad_coordinator::{Config, State};
 
 use crate::args::ServeArgs;
 use crate::exit::Exit;
@@ -30,16 +30,19 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     let config = Config {
         security: Security::InsecureLoopback,
         data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
-        state_dir: args.state_dir.clone(),
         device: args.device,
         ..defaults
+    };
+    let state = match &args.state_dir {
+        Some(folder) => State::open(folder)?,
+        None => State::forgotten(),
     };
     runtime::serving()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;
         let listener = transport::listen(args.bind, config.security).await.map_err(syngrad_common::Failure::from)?;
         let address = listener.local_addr().map_err(|why| Failure::io("asking for the listener's address", &why))?;
         output.announcement(&Listening { event: "listening", address: address.to_string() });
-        syngrad_coordinator::serve(listener, config, shutdown).await?;
+        syngrad_coordinator::serve(listener, config, state, shutdown).await?;
         Ok(Exit::Ok)
     })
 }

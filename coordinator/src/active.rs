@@ -95,6 +95,8 @@ pub(crate) struct ActiveRun {
     pub(crate) unkept: Entry,
     /// The round that the last checkpoint opens, and when it was ordered.
     pub(crate) checkpointed: (Round, Instant),
+    /// When anything was ordered last.
+    pub(crate) ordered: Instant,
     /// What the engine is told once enough is kept.
     pub(crate) held: Option<Event>,
     /// Why nothing is kept for now.
@@ -149,6 +151,7 @@ impl ActiveRun {
             shut_down: false,
             unkept: Entry::default(),
             checkpointed,
+            ordered: checkpointed.1,
             held: None,
             unkeepable: None,
             status,

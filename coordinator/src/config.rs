@@ -15,8 +15,6 @@ pub struct Config {
     pub security: Security,
     /// Where MNIST's files lie.
     pub data_dir: PathBuf,
-    /// Where the coordinator's state is kept; none if it is forgotten.
-    pub state_dir: Option<PathBuf>,
     /// What evaluates, predicts, and gives the numerics class that workers must have.
     pub device: Device,
     /// Release and commit, for people.
@@ -43,7 +41,6 @@ impl Default for Config {
         Self {
             security: Security::InsecureLoopback,
             data_dir: mnist::default_mnist_dir(),
-            state_dir: None,
             device: Device::default(),
             build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
             patience: Patience::default(),

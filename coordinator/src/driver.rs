@@ -225,9 +225,9 @@ impl Driver {
             Message::Evaluated(verdict) => self.evaluated(verdict),
             Message::Prepared(outcome) => self.prepared(outcome),
             Message::Kept(kept) => self.kept(kept),
-            Message::Start(start) => self.start(start),
+            Message::Start(start) => self.start(*start),
             Message::Stop { run, reply } => self.stop(run, reply),
-            Message::Find { run, reply } => drop(reply.send(self.find(run))),
+            Message::Find { run, reply } => self.look_up(run, reply),
             Message::List { reply } => drop(reply.send(Ok(self.list()))),
             Message::Drain => self.drain(),
         }

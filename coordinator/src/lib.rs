@@ -23,5 +23,5 @@ mod status;
 mod store;
 
 pub use config::{Config, Patience};
-pub use serve::serve;
+pub use serve::{State, serve};
 pub use served::ServedModel;

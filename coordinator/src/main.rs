@@ -8,7 +8,7 @@ use clap::Parser;
 use syngrad_common::telemetry::Format;
 use syngrad_common::transport::{self, DEFAULT_ADDRESS, Security};
 use syngrad_common::{Code, Failure, telemetry};
-use syngrad_coordinator::{Config, serve};
+use syngrad_coordinator::{Config, State, serve};
 use syngrad_model::Device;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,22 +43,28 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return end(&Failure::new(Code::Internal, format!("no runtime: {error}"))),
     };
-    match runtime.block_on(run(args)) {
+    if let Err(error) = telemetry::init(Format::Compact, "info") {
+        return end(&Failure::new(Code::Usage, error.to_string()));
+    }
+    let state = match &args.state_dir {
+        Some(folder) => State::open(folder),
+        None => Ok(State::forgotten()),
+    };
+    match state.and_then(|state| runtime.block_on(run(args, state))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => end(&failure),
     }
 }
 
-async fn run(args: Args) -> Result<(), Failure> {
-    telemetry::init(Format::Compact, "info").map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+async fn run(args: Args, state: State) -> Result<(), Failure> {
     let listener = transport::listen(args.bind, Security::InsecureLoopback).await?;
     let defaults = Config::default();
     let data_dir = args.data_dir.unwrap_or(defaults.data_dir.clone());
-    let config = Config { data_dir, state_dir: args.state_dir, device: args.device, ..defaults };
+    let config = Config { data_dir, device: args.device, ..defaults };
     let no_signals = |error| Failure::new(Code::Internal, format!("signals cannot be waited for: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    serve(listener, config, async {
+    serve(listener, config, state, async {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

@@ -88,7 +88,8 @@ impl Resumption {
 }
 
 fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared, Failure> {
-    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache, first_lease, resumption } = order;
+    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache, first_lease, resumption } =
+        order;
     let spec = canonical.spec();
     let dataset = match cache.get(spec) {
         Some(dataset) => dataset,

@@ -1,6 +1,7 @@
 //! The whole coordinator on one listener: the caller binds it and decides when it ends.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
@@ -19,13 +19,36 @@ use crate::driver::{Driver, Message};
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
-use crate::store::{Folder, StoreError};
+use crate::store::{Folder, Unfinished};
 
 /// Time for open connections to end once everyone has been told.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// The service whose health says whether a model answers predictions.
 const INFERENCE: &str = "inference.GRPCInferenceService";
+
+/// What the coordinator goes on from.
+#[derive(Debug)]
+pub struct State(Option<(Folder, Option<Unfinished>)>);
+
+impl State {
+    /// None: what happens is forgotten when the process ends.
+    #[must_use]
+    pub fn forgotten() -> Self {
+        Self(None)
+    }
+
+    /// What is in `folder`, where everything is kept from now on. Nobody else can open it meanwhile. Blocks, and may not
+    /// be called from an asynchronous task.
+    ///
+    /// # Errors
+    /// [`Failure`] when another coordinator has the folder, or what is in it cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        let folder = Folder::open(folder).map_err(Failure::from)?;
+        let unfinished = folder.unfinished().map_err(Failure::from)?;
+        Ok(Self(Some((folder, unfinished))))
+    }
+}
 
 /// Serves workers, operators and clients on `listener` until `shutdown` completes; then commits the open round if that
 /// takes only seconds, tells everyone that they may come back, and returns.
@@ -35,6 +58,7 @@ const INFERENCE: &str = "inference.GRPCInferenceService";
 pub async fn serve(
     listener: TcpListener,
     config: Config,
+    state: State,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Failure> {
     let address = listener
@@ -48,19 +72,9 @@ pub async fn serve(
     }
     let patience = config.patience;
     let device = config.device;
-    let state_dir = config.state_dir.clone();
     let (mut driver, handle) = Driver::new(config);
-    match state_dir {
-        Some(folder) => {
-            let opened = spawn_blocking(move || {
-                let folder = Folder::open(&folder)?;
-                let unfinished = folder.unfinished()?;
-                Ok::<_, StoreError>((folder, unfinished))
-            });
-            let opened = opened.await.map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
-            let (folder, unfinished) = opened.map_err(Failure::from)?;
-            driver.keep_in(folder, unfinished)?;
-        }
+    match state.0 {
+        Some((folder, unfinished)) => driver.keep_in(folder, unfinished)?,
         None => tracing::warn!("no state folder was named: runs are forgotten when this process ends"),
     }
     let (health, health_service) = tonic_health::server::health_reporter();

@@ -154,11 +154,9 @@ impl StoreError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Full { .. } => true,
-            Self::Locked { .. }
-            | Self::Newer { .. }
-            | Self::Damaged { .. }
-            | Self::Fenced { .. }
-            | Self::Io { .. } => false,
+            Self::Locked { .. } | Self::Newer { .. } | Self::Damaged { .. } | Self::Fenced { .. } | Self::Io { .. } => {
+                false
+            }
         }
     }
 

@@ -398,7 +398,9 @@ impl Session {
             return;
         }
         match answer {
-            Answer::Accepted | Answer::Duplicate | Answer::Late => {}
+            // A link that carried work was a good one: if it breaks, the next is tried at once.
+            Answer::Accepted => self.tries = 0,
+            Answer::Duplicate | Answer::Late => {}
             Answer::Rejected { why } => self.tell(Report::Rejected { why }, out),
         }
         self.leave_if_drained(now, out);

@@ -23,6 +23,8 @@ fn spec(unit_samples: u32) -> RunSpec {
         quorum: Default::default(),
         evaluation: Default::default(),
         numerics: Default::default(),
+        checkpoint: Default::default(),
+        durability: Default::default(),
     }
 }
 

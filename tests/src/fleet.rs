@@ -1,5 +1,7 @@
 //! Runs over real processes: started, disturbed, and followed to their end.
 
+use std::path::PathBuf;
+
 use syngrad::client::{Client, Phase, RunStatus};
 use syngrad::failure::Failure;
 use syngrad::fleet::{Fleet, FleetConfig};
@@ -25,9 +27,17 @@ pub enum Fault {
 /// # Errors
 /// If it does not start.
 pub async fn start(program: Program) -> Result<Fleet, Failure> {
+    start_in(program, None).await
+}
+
+/// A coordinator that keeps its state in `state_dir`, if there is one.
+///
+/// # Errors
+/// If it does not start.
+pub async fn start_in(program: Program, state_dir: Option<PathBuf>) -> Result<Fleet, Failure> {
     let device = "flex".to_owned();
     let data_dir = Some(MNIST.into());
-    Fleet::start(FleetConfig { program: program.path().into(), port: 0, device, data_dir }).await
+    Fleet::start(FleetConfig { program: program.path().into(), port: 0, device, data_dir, state_dir }).await
 }
 
 /// Trains `spec` over so many workers with a fault as soon as rounds are committed; the run's last status.

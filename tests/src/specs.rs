@@ -1,7 +1,10 @@
 //! Small run specs: synthetic samples, so that a whole run takes about a second in a debug build.
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
+use syngrad_engine::spec::{
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec,
+    Schedule, UpdateBits,
+};
 
 /// Synchronous SGD with Adam: many short rounds of six units.
 ///

@@ -54,6 +54,7 @@ async fn trained(mnist: &Path) -> Fleet {
         port: 0,
         device: "flex".to_owned(),
         data_dir: Some(mnist.to_owned()),
+        state_dir: None,
     };
     let mut fleet = Fleet::start(config).await.expect("a coordinator");
     fleet.add_worker().expect("a worker");

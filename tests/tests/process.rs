@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use syngrad::client::Phase;
+use syngrad::client::{Phase, RunStatus};
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::Algorithm;
+use syngrad_engine::spec::{Algorithm, Durability};
 use syngrad_tests::fleet::{self, Fault, train};
 use syngrad_tests::program::Program;
 use syngrad_tests::specs;
@@ -33,7 +33,11 @@ impl Running {
 
     /// A coordinator and its address.
     fn coordinator() -> (Self, String) {
-        let mut process = Self::start(&["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json"]);
+        Self::coordinator_with(&["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json"])
+    }
+
+    fn coordinator_with(arguments: &[&str]) -> (Self, String) {
+        let mut process = Self::start(arguments);
         let line = process.first_line();
         let announced: serde_json::Value = serde_json::from_str(&line).expect("the first line is JSON");
         assert_eq!(announced["event"], "listening", "{line}");
@@ -195,6 +199,66 @@ async fn sigterm_drains_a_worker_and_the_run_goes_on() {
     fleet.end().await;
     assert_eq!((drained, last.phase), (Some(0), Phase::Completed));
     assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest);
+}
+
+/// A run whose coordinator is killed and started again, over and over; its last status.
+async fn recovered(state: &std::path::Path, spec: &CanonicalSpec) -> RunStatus {
+    let mut fleet = fleet::start_in(NODE, Some(state.to_owned())).await.expect("a coordinator");
+    for _ in 0..2 {
+        fleet.add_worker().expect("a worker");
+    }
+    let mut client = fleet.client().await.expect("the coordinator listens");
+    let run = client.start(spec.text(), 2).await.expect("a good spec");
+    let mut watch = client.watch(Some(run)).await.expect("the run was just started");
+    let mut kills = 0;
+    let last = loop {
+        let status = fleet.next_status(&mut watch).await.expect("nothing breaks").expect("the run is not over");
+        if status.phase.is_over() {
+            break status;
+        }
+        if status.rounds_committed > kills * status.rounds / 4 {
+            kills += 1;
+            fleet.kill_coordinator().await.expect("it starts again");
+            client = fleet.client().await.expect("the coordinator listens again");
+            watch = client.watch(Some(run)).await.expect("the run is known to the new coordinator");
+        }
+    };
+    fleet.end().await;
+    assert!(kills >= 3, "killed {kills} times");
+    last
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_killed_again_and_again_changes_no_bit() {
+    for durability in [Durability::Checkpoint, Durability::EveryRound] {
+        let mut spec = specs::sync_sgd(9).spec().clone();
+        spec.durability = durability;
+        spec.checkpoint.rounds = 5;
+        let spec = CanonicalSpec::new(spec).expect("every value is in its range");
+        let state = tempfile::tempdir().expect("a folder can be made");
+        let last = recovered(state.path(), &spec).await;
+        assert_eq!(last.phase, Phase::Completed, "{}", last.reason);
+        assert_eq!(last.params_digest, train(NODE, &spec, 1, Fault::None).await.params_digest, "{durability:?}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_after_an_orderly_restart_too() {
+    let state = tempfile::tempdir().expect("a folder can be made");
+    let folder = state.path().to_str().expect("the folder's name is text");
+    let arguments =
+        ["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json", "--state-dir", folder];
+    let spec = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(spec.path(), specs::sync_sgd(1).text()).expect("the file can be written");
+    let (mut first, address) = Running::coordinator_with(&arguments);
+    let path = spec.path().to_str().expect("the file's name is text");
+    let started = NODE.run(&["run", "start", path, "--coordinator", &address, "-o", "json"]).data();
+    let second = NODE.run(&arguments);
+    second.assert_failed(6, "E0601", &[folder]);
+    assert_eq!(first.terminate(), Some(0));
+    let (_second, address) = Running::coordinator_with(&arguments);
+    let described = NODE.run(&["run", "describe", "--coordinator", &address, "-o", "json"]).data();
+    assert_eq!((&described["run"], &described["phase"]), (&started["run"], &"waiting".into()));
 }
 
 #[tokio::test]

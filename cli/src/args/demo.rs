@@ -59,4 +59,8 @@ pub enum Kill {
     /// One worker, in the middle of the run.
     #[default]
     Worker,
+    /// The coordinator, which is started again.
+    Coordinator,
+    /// A worker and the coordinator.
+    Both,
 }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
+use syngrad_engine::spec::{
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec,
+    Schedule, UpdateBits,
+};
 
 use super::cluster;
 use crate::args::RoundArgs;

@@ -1,7 +1,10 @@
 //! The demo's run: the network, the rates and the sizes with which 97 % comes soonest and never fails to come.
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec, Schedule, UpdateBits};
+use syngrad_engine::spec::{
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec,
+    Schedule, UpdateBits,
+};
 
 use crate::args::{AlgorithmName, SpecFlags};
 use crate::failure::Failure;

@@ -108,7 +108,7 @@ impl Process {
     }
 
     /// Ends the process with SIGKILL; returns when it is dead.
-    pub(super) async fn kill(mut self) {
+    pub(super) async fn kill(&mut self) {
         self.end(Order::Kill).await;
     }
 

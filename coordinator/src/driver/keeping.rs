@@ -1,5 +1,7 @@
 //! What is kept of a run, and when; and what happens while it cannot be.
 
+use std::time::Duration;
+
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::run::{Event, Outcome};
@@ -17,6 +19,9 @@ use crate::store::{EndPhase, Ending, Entry, EvaluationRow, Kept, Order, RoundRow
 
 /// Orders that may wait for the disk while rounds go on.
 const MAX_ORDERS: usize = 4;
+
+/// Time between two writes of rounds that wait for no checkpoint.
+const LEDGER_PACE: Duration = Duration::from_millis(100);
 
 /// Who hears that an order is kept.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ impl Driver {
             return Err(Failure::new(Code::StateDamaged, why));
         }
         tracing::info!(run = %row.run, name = row.name, ledger = ledger.len(), "going on with a run");
-        let preparing = Preparing { run: row.run, name: row.name, reply: None };
+        let preparing = Preparing { run: row.run, name: row.name, reply: None, asked: Vec::new() };
         self.begin_preparing(preparing, spec, row.min_members, Some(Resumption { state, ledger, evaluations }));
         Ok(())
     }
@@ -69,10 +74,14 @@ impl Driver {
             return self.events.push_back(stepped);
         }
         active.unkept.rounds.push(row(commit));
-        if active.checkpoint_is_due() {
-            active.checkpointed = (active.state.round(), Instant::now());
+        let checkpoint = active.checkpoint_is_due().then(|| Box::new(active.state.clone()));
+        let rows_are_due = self.orders.is_empty() && active.ordered.elapsed() >= LEDGER_PACE;
+        if checkpoint.is_some() || rows_are_due {
+            active.ordered = Instant::now();
+            if checkpoint.is_some() {
+                active.checkpointed = (active.state.round(), active.ordered);
+            }
             let (run, entry) = (active.id(), std::mem::take(&mut active.unkept));
-            let checkpoint = Some(Box::new(active.state.clone()));
             self.order(Order { run, entry, checkpoint }, Acknowledgement::Nobody);
         }
         if self.must_wait() {

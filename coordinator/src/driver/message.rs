@@ -44,7 +44,7 @@ pub(crate) enum Message {
     /// What became of something that was to be kept.
     Kept(Kept),
     /// The operator wants a run.
-    Start(StartRun),
+    Start(Box<StartRun>),
     /// The operator ends a run; the newest if none is named.
     Stop { run: Option<RunId>, reply: Reply<RunWatch> },
     /// The operator asks for a run; the newest if none is named.

@@ -1,10 +1,10 @@
 //! What the operator asks for: runs are started one after another, stopped, and looked at.
 
+use syngrad_common::config::CanonicalSpec;
 use syngrad_common::limits::MAX_SESSIONS;
 use syngrad_common::{Code, Failure};
-use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::{Round, RunId};
 use syngrad_engine::run::Event;
+use syngrad_engine::{Round, RunId};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ pub(super) struct Preparing {
     pub(super) name: String,
     /// Who started it; none if an earlier process did.
     pub(super) reply: Option<Reply<RunId>>,
+    /// Who asked for a run meanwhile: one that goes on after a restart is not unknown.
+    pub(super) asked: Vec<(Option<RunId>, Reply<RunWatch>)>,
 }
 
 impl Driver {
@@ -32,7 +34,12 @@ impl Driver {
         let run = RunId(Uuid::new_v4().into_bytes());
         let name = spec.spec().name.clone();
         tracing::info!(%run, name, "preparing");
-        self.begin_preparing(Preparing { run, name, reply: Some(reply) }, spec, min_members.max(1), None);
+        self.begin_preparing(
+            Preparing { run, name, reply: Some(reply), asked: Vec::new() },
+            spec,
+            min_members.max(1),
+            None,
+        );
     }
 
     pub(super) fn begin_preparing(
@@ -112,6 +119,9 @@ impl Driver {
                     Some(reply) => self.keep_beginning(reply),
                     None => self.serve_again(resumed_at),
                 }
+                for (run, reply) in preparing.asked {
+                    let _ = reply.send(self.find(run));
+                }
             }
             Err(failure) => {
                 tracing::warn!(run = %preparing.run, code = %failure.code, why = %failure, "cannot start");
@@ -133,7 +143,17 @@ impl Driver {
         let _ = reply.send(watch);
     }
 
-    pub(super) fn find(&self, run: Option<RunId>) -> Result<RunWatch, Failure> {
+    /// Answers who asks for a run, as soon as it is known whether there is one.
+    pub(super) fn look_up(&mut self, run: Option<RunId>, reply: Reply<RunWatch>) {
+        let resuming = self.preparing.as_mut().filter(|preparing| preparing.reply.is_none());
+        match resuming.filter(|preparing| run.is_none_or(|run| run == preparing.run)) {
+            Some(preparing) => preparing.asked.push((run, reply)),
+            // Whoever asked may be gone.
+            None => drop(reply.send(self.find(run))),
+        }
+    }
+
+    fn find(&self, run: Option<RunId>) -> Result<RunWatch, Failure> {
         let mut runs = self.list().into_iter();
         let found = match run {
             None => runs.next(),

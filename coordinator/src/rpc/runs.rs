@@ -52,7 +52,7 @@ impl RunService for Runs {
     async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
         let v1::StartRunRequest { spec, wait_for_workers } = request.into_inner();
         let spec = CanonicalSpec::parse(&spec).map_err(|error| status::of(&error.into()))?;
-        let start = |reply| Message::Start(StartRun { spec, min_members: wait_for_workers, reply });
+        let start = |reply| Message::Start(Box::new(StartRun { spec, min_members: wait_for_workers, reply }));
         let run = self.ask(start).await?;
         Ok(Response::new(v1::StartRunResponse { run: Bytes::copy_from_slice(&run.0) }))
     }

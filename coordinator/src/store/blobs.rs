@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -41,16 +42,23 @@ impl Blobs {
     pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, StoreError> {
         let key = key(&digest);
         let read = async { self.objects.get(&key).await?.bytes().await };
-        let bytes = self.runtime.block_on(read).map_err(|why| match why {
-            object_store::Error::NotFound { .. } => {
-                StoreError::Damaged { what: format!("the blob {digest} is missing") }
+        let bytes = self.runtime.block_on(read).map_err(|why| {
+            if matches!(why, object_store::Error::NotFound { .. }) {
+                return StoreError::Damaged { what: format!("the blob {digest} is missing") };
             }
-            why => failed("reading a blob", &why),
+            failed("reading a blob", &why)
         })?;
         match Digest::of(Domain::Blob, &bytes) == digest {
             true => Ok(bytes.into()),
             false => Err(StoreError::Damaged { what: format!("the blob {digest} is damaged: its bytes are others") }),
         }
+    }
+
+    /// All blobs there are.
+    pub(crate) fn all(&self) -> Result<Vec<Digest>, StoreError> {
+        let objects = self.objects.list(None).try_collect::<Vec<_>>();
+        let objects = self.runtime.block_on(objects).map_err(|why| failed("listing the blobs", &why))?;
+        Ok(objects.iter().filter_map(|object| Digest::from_hex(object.location.filename()?)).collect())
     }
 
     /// Deletes a blob that nothing names any more. One that stays costs room and nothing else.

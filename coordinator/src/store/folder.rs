@@ -3,11 +3,11 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use syngrad_engine::{LeaseId, Round};
+use syngrad_engine::{Digest, LeaseId, Round};
 
 use super::blobs::Blobs;
 use super::sqlite::Sqlite;
-use super::{EvaluationRow, RoundRow, RunRow, Store, StoreError};
+use super::{Epoch, EvaluationRow, RoundRow, RunRow, Store, StoreError};
 
 /// The opened state of a coordinator.
 #[derive(Debug)]
@@ -30,19 +30,34 @@ pub(crate) struct Unfinished {
 }
 
 impl Folder {
-    /// Opens or begins the state in `folder`.
-    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|why| StoreError::io("making the state folder", &why))?;
-        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"));
+    /// Opens or begins the state in the folder at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(path).map_err(|why| StoreError::io("making the state folder", &why))?;
+        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
         let lock = lock.map_err(|why| StoreError::io("opening the state folder's lock", &why))?;
         lock.try_lock().map_err(|why| match why {
-            TryLockError::WouldBlock => StoreError::Locked { folder: folder.display().to_string() },
+            TryLockError::WouldBlock => StoreError::Locked { folder: path.display().to_string() },
             TryLockError::Error(why) => StoreError::io("locking the state folder", &why),
         })?;
-        let metadata = Sqlite::open(&folder.join("state.sqlite"))?;
-        let blobs = Blobs::open(&folder.join("blobs"))?;
-        tracing::info!(folder = %folder.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
-        Ok(Self { metadata, blobs, _lock: lock })
+        let metadata = Sqlite::open(&path.join("state.sqlite"))?;
+        let blobs = Blobs::open(&path.join("blobs"))?;
+        tracing::info!(folder = %path.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
+        let folder = Self { metadata, blobs, _lock: lock };
+        let blobs = folder.blobs.all()?;
+        if folder.metadata.epoch() == Epoch(1) && !blobs.is_empty() {
+            let what = format!("{} has checkpoints, but its database is gone", path.display());
+            return Err(StoreError::Damaged { what });
+        }
+        // What a crash left between a blob and the row that would have named it.
+        folder.forget_unnamed(blobs)?;
+        Ok(folder)
+    }
+
+    /// Deletes those of the blobs that no checkpoint names.
+    pub(super) fn forget_unnamed(&self, blobs: Vec<Digest>) -> Result<(), StoreError> {
+        let named = self.metadata.blobs()?;
+        blobs.into_iter().filter(|blob| !named.contains(blob)).for_each(|blob| self.blobs.forget(blob));
+        Ok(())
     }
 
     /// The first lease of this epoch: every opening has a range of its own.

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use syngrad_engine::RunId;
 use syngrad_engine::state::TrainingState;
+use syngrad_engine::{Round, RunId};
 use tokio::sync::mpsc;
 
 use super::{CheckpointRow, Entry, Folder, Store as _, StoreError};
@@ -52,8 +52,10 @@ impl Keeper {
 
     /// Orders something to be kept; [`Message::Kept`] tells what became of it.
     pub(crate) fn keep(&self, order: Order) {
-        // A thread that is gone has said why.
-        let _ = self.orders.as_ref().map(|orders| orders.send(order));
+        if let Some(orders) = &self.orders {
+            // A thread that is gone has said why.
+            let _ = orders.send(order);
+        }
     }
 
     /// Waits until everything ordered is kept.
@@ -68,8 +70,10 @@ impl Keeper {
 
 fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<Message>) {
     let tell = |kept| {
-        // Nobody is left to be told once the driver is gone; what was ordered is kept all the same.
-        let _ = driver.upgrade().map(|driver| driver.blocking_send(Message::Kept(kept)));
+        if let Some(driver) = driver.upgrade() {
+            // Nobody is left to be told once the driver is gone; what was ordered is kept all the same.
+            let _ = driver.blocking_send(Message::Kept(kept));
+        }
     };
     while let Ok(order) = orders.recv() {
         let Order { run, mut entry, checkpoint } = order;
@@ -91,16 +95,17 @@ fn keep(
     folder: &mut Folder,
     run: RunId,
     entry: &mut Entry,
-    state: Option<&(syngrad_engine::Round, Vec<u8>)>,
+    state: Option<&(Round, Vec<u8>)>,
 ) -> Result<(), StoreError> {
-    let before = folder.metadata.blobs()?;
+    let mut candidates = folder.metadata.blobs()?;
     if let Some((round, state)) = state {
-        entry.checkpoint = Some(CheckpointRow { round: *round, blob: folder.blobs.put(state.clone())? });
+        let blob = folder.blobs.put(state.clone())?;
+        candidates.push(blob);
+        entry.checkpoint = Some(CheckpointRow { round: *round, blob });
     }
     folder.metadata.keep(run, entry)?;
     if state.is_some() {
-        let named = folder.metadata.blobs()?;
-        before.into_iter().filter(|blob| !named.contains(blob)).for_each(|blob| folder.blobs.forget(blob));
+        folder.forget_unnamed(candidates)?;
     }
     Ok(())
 }

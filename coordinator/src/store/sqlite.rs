@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use syngrad_engine::{Digest, Round, RunId};
 use uuid::Uuid;
@@ -50,8 +49,7 @@ impl Sqlite {
         let mut connection = Connection::open(file).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        let checked: String =
-            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if checked != "ok" {
             return Err(StoreError::Damaged { what: format!("the database {} is damaged: {checked}", file.display()) });
         }
@@ -117,8 +115,7 @@ impl Store for Sqlite {
     fn keep(&mut self, run: RunId, entry: &Entry) -> Result<(), StoreError> {
         let (file, ours) = (self.file.clone(), self.epoch);
         let failed = |why: rusqlite::Error| error(&file, "keeping a round", &why);
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let found: Option<u64> =
             transaction.query_row("SELECT epoch FROM coordinator", [], |row| row.get(0)).optional().map_err(failed)?;
         if found != Some(ours.0) {
@@ -129,7 +126,8 @@ impl Store for Sqlite {
     }
 
     fn unfinished(&self) -> Result<Vec<RunRow>, StoreError> {
-        let query = "SELECT run, name, spec, spec_digest, min_members FROM runs WHERE phase = 'open' ORDER BY began, rowid";
+        let query =
+            "SELECT run, name, spec, spec_digest, min_members FROM runs WHERE phase = 'open' ORDER BY began, rowid";
         self.rows(query, [], |row| {
             Ok(RunRow {
                 run: RunId(row.get(0)?),
@@ -225,15 +223,17 @@ fn error(file: &Path, doing: &str, why: &rusqlite::Error) -> StoreError {
     let damaged = |why: &dyn std::fmt::Display| StoreError::Damaged {
         what: format!("the database {} cannot be read as state of ours: {why}", file.display()),
     };
-    match why {
-        rusqlite::Error::FromSqlConversionFailure(_, Type::Null | Type::Blob | Type::Text | Type::Integer | Type::Real, _)
-        | rusqlite::Error::IntegralValueOutOfRange(..)
-        | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::QueryReturnedNoRows => damaged(why),
-        why => match why.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full { why: why.to_string() },
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(why),
-            _ => StoreError::Io { doing: format!("{doing} ({})", file.display()), why: why.to_string() },
-        },
+    let is_foreign = matches!(
+        why,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::QueryReturnedNoRows
+    );
+    match why.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full { why: why.to_string() },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(why),
+        None if is_foreign => damaged(why),
+        Some(_) | None => StoreError::Io { doing: format!("{doing} ({})", file.display()), why: why.to_string() },
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use syngrad_common::Failure;
 use syngrad_common::transport::{self, Address, Security};
-use syngrad_coordinator::{Config, Patience, serve};
+use syngrad_coordinator::{Config, Patience, State, serve};
 use syngrad_engine::Digest;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::run_service_client::RunServiceClient;
@@ -28,7 +28,7 @@ impl Cluster {
         let address = Address::from(listener.local_addr().expect("bound"));
         let (stop, stopped) = oneshot::channel();
         let config = Config { patience, ..Config::default() };
-        let serving = tokio::spawn(serve(listener, config, async {
+        let serving = tokio::spawn(serve(listener, config, State::forgotten(), async {
             let _ = stopped.await;
         }));
         let channel = transport::connect(&address, Security::InsecureLoopback).await.expect("it listens");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use syngrad_common::wire::{FetchShard, ToCoordinator, ToWorker};
 use syngrad_common::{Code, Failure, status};
-use syngrad_coordinator::{Config, Patience, serve};
+use syngrad_coordinator::{Config, Patience, State, serve};
 use syngrad_engine::Digest;
 use syngrad_engine::digest::Domain;
 use syngrad_proto::syngrad::v1;
@@ -246,7 +246,7 @@ async fn health_tells_when_a_model_is_served() {
 #[tokio::test]
 async fn an_unprotected_coordinator_stays_on_its_machine() {
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.expect("a free port");
-    let refused = serve(listener, Config::default(), std::future::pending()).await;
+    let refused = serve(listener, Config::default(), State::forgotten(), std::future::pending()).await;
     let Failure { code, .. } = refused.expect_err("it is not loopback");
     assert_eq!(code, Code::InsecureAddress);
 }

@@ -16,6 +16,8 @@ pub(crate) fn spec(algorithm: Algorithm) -> RunSpec {
         quorum: Quorum::default(),
         evaluation: Evaluation::default(),
         numerics: Default::default(),
+        checkpoint: Default::default(),
+        durability: Default::default(),
     }
 }
 

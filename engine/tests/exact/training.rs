@@ -6,7 +6,10 @@ use crate::fixture::{layout, values};
 use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::layout::Layout;
 use syngrad_engine::quantize::{Grid, UnitSum};
-use syngrad_engine::spec::{Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, Schedule, UpdateBits};
+use syngrad_engine::spec::{
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, Schedule,
+    UpdateBits,
+};
 use syngrad_engine::state::{CommitError, DecodeError, StateError, TrainingState};
 use syngrad_engine::{Plan, Round, RunSpec, Unit};
 

@@ -20,6 +20,8 @@ pub(crate) fn spec(model: ModelSpec, algorithm: Algorithm) -> RunSpec {
         quorum: Default::default(),
         evaluation: Default::default(),
         numerics: Default::default(),
+        checkpoint: Default::default(),
+        durability: Default::default(),
     }
 }
 
