@@ -74,8 +74,6 @@ pub(crate) struct ActiveRun {
     /// The numerics class of this machine at the run's unit shape.
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
-    /// Workers that the first round waits for.
-    pub(crate) min_members: u32,
     /// What rounds that are computed again must come out as.
     pub(crate) history: History,
     pub(crate) journal: Journal,
@@ -116,7 +114,6 @@ pub(crate) struct Parts {
     pub(crate) shards: Arc<Shards>,
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
-    pub(crate) min_members: u32,
     pub(crate) history: History,
 }
 
@@ -124,7 +121,7 @@ impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, .. } = parts;
-        let Parts { evaluations, min_members, history, .. } = parts;
+        let Parts { evaluations, history, .. } = parts;
         let checkpointed = (state.round(), Instant::now());
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
@@ -138,7 +135,6 @@ impl ActiveRun {
             shards,
             fingerprint,
             evaluations,
-            min_members,
             history,
             journal,
             members: BTreeMap::new(),

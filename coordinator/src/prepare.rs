@@ -141,7 +141,6 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         state,
         aggregate,
         evaluations,
-        min_members,
         history: History::new(&ledger),
     });
     active.journal.recall(evaluated.iter().map(|row| Point {

@@ -38,8 +38,6 @@ pub(crate) struct RunRow {
     /// The run spec as text, and its digest.
     pub(crate) spec: String,
     pub(crate) spec_digest: Digest,
-    /// Workers that the first round waits for.
-    pub(crate) min_members: u32,
 }
 
 /// A committed round in the ledger.

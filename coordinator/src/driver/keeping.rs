@@ -42,7 +42,8 @@ impl Driver {
         }
         tracing::info!(run = %row.run, name = row.name, ledger = ledger.len(), "going on with a run");
         let preparing = Preparing { run: row.run, name: row.name, reply: None, asked: Vec::new() };
-        self.begin_preparing(preparing, spec, row.min_members, Some(Resumption { state, ledger, evaluations }));
+        // Whoever it waited for at its beginning may be gone; fewer workers give the same bits.
+        self.begin_preparing(preparing, spec, 1, Some(Resumption { state, ledger, evaluations }));
         Ok(())
     }
 
@@ -55,7 +56,6 @@ impl Driver {
             name: identity.name.clone(),
             spec: identity.spec.text().to_owned(),
             spec_digest: identity.spec.digest(),
-            min_members: active.min_members,
         };
         let run = identity.run;
         let entry = Entry { begun: Some(row), ..Entry::default() };

@@ -13,7 +13,7 @@ const MIGRATIONS: &[&str] = &["
     CREATE TABLE coordinator (only INTEGER PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL, epoch INTEGER NOT NULL) STRICT;
     CREATE TABLE runs (
         run BLOB PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL, spec_digest BLOB NOT NULL,
-        min_members INTEGER NOT NULL, began INTEGER NOT NULL DEFAULT (unixepoch()),
+        began INTEGER NOT NULL DEFAULT (unixepoch()),
         phase TEXT NOT NULL DEFAULT 'open' CHECK (phase IN ('open', 'completed', 'stopped', 'failed')),
         reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
@@ -126,15 +126,13 @@ impl Store for Sqlite {
     }
 
     fn unfinished(&self) -> Result<Vec<RunRow>, StoreError> {
-        let query =
-            "SELECT run, name, spec, spec_digest, min_members FROM runs WHERE phase = 'open' ORDER BY began, rowid";
+        let query = "SELECT run, name, spec, spec_digest FROM runs WHERE phase = 'open' ORDER BY began, rowid";
         self.rows(query, [], |row| {
             Ok(RunRow {
                 run: RunId(row.get(0)?),
                 name: row.get(1)?,
                 spec: row.get(2)?,
                 spec_digest: Digest(row.get(3)?),
-                min_members: row.get(4)?,
             })
         })
     }
@@ -179,10 +177,10 @@ impl Store for Sqlite {
 fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch) -> rusqlite::Result<()> {
     let Entry { begun, rounds, evaluations, checkpoint, ending } = entry;
     let run = run.0;
-    if let Some(RunRow { name, spec, spec_digest, min_members, .. }) = begun {
+    if let Some(RunRow { name, spec, spec_digest, .. }) = begun {
         transaction.execute(
-            "INSERT INTO runs (run, name, spec, spec_digest, min_members) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![run, name, spec, spec_digest.0, min_members],
+            "INSERT INTO runs (run, name, spec, spec_digest) VALUES (?1, ?2, ?3, ?4)",
+            params![run, name, spec, spec_digest.0],
         )?;
     }
     // A round that is computed again after a crash has the same bits, or the run has stopped before this.

@@ -14,7 +14,7 @@ fn folder() -> TempDir {
 }
 
 fn begun() -> RunRow {
-    RunRow { run: RUN, name: "test".into(), spec: "{}".into(), spec_digest: Digest([1; 32]), min_members: 2 }
+    RunRow { run: RUN, name: "test".into(), spec: "{}".into(), spec_digest: Digest([1; 32]) }
 }
 
 fn round(number: u32) -> RoundRow {
