@@ -262,6 +262,10 @@ fn a_run_goes_on_after_an_orderly_restart_too() {
     let started = NODE.run(&["run", "start", path, "--coordinator", &address, "-o", "json"]).data();
     let second = NODE.run(&arguments);
     second.assert_failed(6, "E0601", &[folder]);
+    let other = tempfile::tempdir().expect("a folder can be made");
+    let other = other.path().to_str().expect("the folder's name is text");
+    let taken = ["coordinator", "serve", "--insecure", "--bind", &address, "-o", "json", "--state-dir", other];
+    NODE.run(&taken).assert_failed(6, "E0111", &[&address]);
     assert_eq!(first.terminate(), Some(0));
     let (_second, address) = Running::coordinator_with(&arguments);
     let described = NODE.run(&["run", "describe", "--coordinator", &address, "-o", "json"]).data();

@@ -218,3 +218,31 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(round: u32, params: u8, chain: u8) -> Commit {
+        Commit {
+            round: Round(round),
+            params_digest: Digest([params; 32]),
+            units: 1,
+            weight: 1,
+            saturated: 0,
+            chain: Digest([chain; 32]),
+        }
+    }
+
+    #[test]
+    fn a_round_that_comes_out_differently_than_the_ledger_says_is_found() {
+        let history = History::new(&[row(&commit(3, 1, 2)), row(&commit(4, 5, 6))]);
+        assert_eq!(history.check(&commit(3, 1, 2)), Ok(()));
+        for (params, chain) in [(9, 2), (1, 9)] {
+            let why = history.check(&commit(3, params, chain)).expect_err("another digest");
+            assert!(why.contains("round 3") && why.contains("E0606"), "{why}");
+        }
+        assert_eq!(history.check(&commit(5, 9, 9)), Ok(()), "the ledger does not know of it");
+        assert_eq!((history.ahead_of(Round(3)), history.ahead_of(Round(4)), history.ahead_of(Round(5))), (2, 1, 0));
+    }
+}

@@ -9,7 +9,7 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use syngrad_engine::Digest;
 use syngrad_engine::digest::Domain;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use super::StoreError;
 
@@ -17,7 +17,6 @@ use super::StoreError;
 #[derive(Debug)]
 pub(crate) struct Blobs {
     objects: Arc<dyn ObjectStore>,
-    runtime: Runtime,
 }
 
 impl Blobs {
@@ -25,16 +24,14 @@ impl Blobs {
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|why| StoreError::io("making the folder of blobs", &why))?;
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed("opening the blobs", &why))?;
-        let runtime = Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|why| StoreError::io("starting the blobs' runtime", &why))?;
-        Ok(Self { objects: Arc::new(objects.with_fsync(true)), runtime })
+        Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
     }
 
     /// Keeps bytes durably; the digest to find them by.
     pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
         let digest = Digest::of(Domain::Blob, &bytes);
         let key = key(&digest);
-        self.runtime.block_on(self.objects.put(&key, bytes.into())).map_err(|why| failed("writing a blob", &why))?;
+        wait("writing a blob", self.objects.put(&key, bytes.into()))?;
         Ok(digest)
     }
 
@@ -42,12 +39,7 @@ impl Blobs {
     pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, StoreError> {
         let key = key(&digest);
         let read = async { self.objects.get(&key).await?.bytes().await };
-        let bytes = self.runtime.block_on(read).map_err(|why| {
-            if matches!(why, object_store::Error::NotFound { .. }) {
-                return StoreError::Damaged { what: format!("the blob {digest} is missing") };
-            }
-            failed("reading a blob", &why)
-        })?;
+        let bytes = wait("reading a blob", read)?;
         match Digest::of(Domain::Blob, &bytes) == digest {
             true => Ok(bytes.into()),
             false => Err(StoreError::Damaged { what: format!("the blob {digest} is damaged: its bytes are others") }),
@@ -57,13 +49,13 @@ impl Blobs {
     /// All blobs there are.
     pub(crate) fn all(&self) -> Result<Vec<Digest>, StoreError> {
         let objects = self.objects.list(None).try_collect::<Vec<_>>();
-        let objects = self.runtime.block_on(objects).map_err(|why| failed("listing the blobs", &why))?;
+        let objects = wait("listing the blobs", objects)?;
         Ok(objects.iter().filter_map(|object| Digest::from_hex(object.location.filename()?)).collect())
     }
 
     /// Deletes a blob that nothing names any more. One that stays costs room and nothing else.
     pub(crate) fn forget(&self, digest: Digest) {
-        if let Err(why) = self.runtime.block_on(self.objects.delete(&key(&digest))) {
+        if let Err(why) = wait("deleting a blob", self.objects.delete(&key(&digest))) {
             tracing::debug!(%digest, %why, "a blob was not deleted");
         }
     }
@@ -74,7 +66,17 @@ fn key(digest: &Digest) -> Key {
     Key::from_iter([&name[..2], name.as_str()])
 }
 
+/// Waits for an operation on this thread, which no other work may be waiting for. The runtime lives as long as the
+/// operation: one that is held could be dropped where that is not allowed.
+fn wait<T>(doing: &str, operation: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+    let runtime = Builder::new_current_thread().build().map_err(|why| StoreError::io(doing, &why))?;
+    runtime.block_on(operation).map_err(|why| failed(doing, &why))
+}
+
 fn failed(doing: &str, why: &object_store::Error) -> StoreError {
+    if let object_store::Error::NotFound { path, .. } = why {
+        return StoreError::Damaged { what: format!("the blob {path} is missing") };
+    }
     let mut cause: &dyn std::error::Error = why;
     while let Some(deeper) = cause.source() {
         if let Some(io) = deeper.downcast_ref::<std::io::Error>() {
