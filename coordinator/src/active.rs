@@ -120,8 +120,8 @@ pub(crate) struct Parts {
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, .. } = parts;
-        let Parts { evaluations, history, .. } = parts;
+        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations, history } =
+            parts;
         let checkpointed = (state.round(), Instant::now());
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));

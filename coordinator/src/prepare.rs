@@ -9,7 +9,7 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::run::{QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::{DataSpec, OnMissing};
-use syngrad_engine::state::TrainingState;
+use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, RunId, RunSpec};
 use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
 use tokio::sync::mpsc;
@@ -19,7 +19,6 @@ use crate::driver::{History, Message};
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
 use crate::status::{Identity, Point};
-use crate::store::{EvaluationRow, RoundRow};
 
 /// The last run's dataset; the next run often has the same.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +60,8 @@ pub(crate) struct Resumption {
     /// The last checkpoint; none if there was none yet.
     pub(crate) state: Option<Vec<u8>>,
     /// The ledger beyond it.
-    pub(crate) ledger: Vec<RoundRow>,
-    pub(crate) evaluations: Vec<EvaluationRow>,
+    pub(crate) ledger: Vec<Commit>,
+    pub(crate) evaluations: Vec<Point>,
 }
 
 /// A run that can open its first round.
@@ -141,14 +140,9 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         state,
         aggregate,
         evaluations,
-        history: History::new(&ledger),
+        history: History::new(ledger),
     });
-    active.journal.recall(evaluated.iter().map(|row| Point {
-        round: row.round,
-        accuracy: row.accuracy,
-        loss: row.loss,
-        at: Duration::from_secs_f64(row.seconds),
-    }));
+    active.journal.recall(evaluated);
     Ok(Prepared { active, cache })
 }
 

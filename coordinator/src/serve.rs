@@ -95,30 +95,26 @@ pub async fn serve(
     );
     tokio::pin!(server);
     tracing::info!(%address, "listening");
-    let outcome = tokio::select! {
-        outcome = &mut server => outcome,
+    let broke = |error| Failure::new(Code::Internal, format!("the server broke: {}", transport::root_cause(&error)));
+    let worked = tokio::select! {
+        outcome = &mut server => {
+            reporting.abort();
+            return outcome.map_err(broke);
+        }
         () = shutdown => {
             tracing::info!("shutting down");
             // A driver that is gone has nothing left to drain.
             let _ = handle.tell(Message::Drain).await;
-            let worked = (&mut working).await;
-            drop(close);
-            let closed = timeout(CLOSING, server).await.unwrap_or(Ok(()));
-            reporting.abort();
-            worked.map_err(|error| Failure::new(Code::Internal, format!("the driver broke: {error}")))??;
-            closed
+            (&mut working).await
         }
-        worked = &mut working => {
-            drop(close);
-            // Everyone has been told; whoever does not hang up is hung up on.
-            let _ = timeout(CLOSING, server).await;
-            reporting.abort();
-            return worked.map_err(|error| Failure::new(Code::Internal, format!("the driver broke: {error}")))?;
-        }
+        worked = &mut working => worked,
     };
+    drop(close);
+    // Everyone has been told; whoever does not hang up is hung up on.
+    let closed = timeout(CLOSING, server).await.unwrap_or(Ok(()));
     reporting.abort();
-    outcome
-        .map_err(|error| Failure::new(Code::Internal, format!("the server broke: {}", transport::root_cause(&error))))
+    worked.map_err(|error| Failure::new(Code::Internal, format!("the driver broke: {error}")))??;
+    closed.map_err(broke)
 }
 
 /// Health of the whole and of each service: trainable always, answering predictions once a model is served.

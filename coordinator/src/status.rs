@@ -168,7 +168,7 @@ impl Journal {
     }
 
     /// Evaluations of an earlier process, in order.
-    pub(crate) fn recall(&mut self, points: impl Iterator<Item = Point>) {
+    pub(crate) fn recall(&mut self, points: Vec<Point>) {
         self.evaluations.extend(points);
     }
 

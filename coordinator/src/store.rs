@@ -20,11 +20,14 @@ mod sqlite;
 mod tests;
 
 use syngrad_common::{Code, Failure};
+use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, Round, RunId};
 use thiserror::Error;
 
 pub(crate) use folder::{Folder, Unfinished};
 pub(crate) use keeper::{Keeper, Kept, Order};
+
+use crate::status::Point;
 
 /// Counts how often a folder of state was opened. It is in every write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,29 +41,6 @@ pub(crate) struct RunRow {
     /// The run spec as text, and its digest.
     pub(crate) spec: String,
     pub(crate) spec_digest: Digest,
-}
-
-/// A committed round in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RoundRow {
-    pub(crate) round: Round,
-    /// Digest of the params that came out of it.
-    pub(crate) params: Digest,
-    /// Digest of it and all rounds before it.
-    pub(crate) chain: Digest,
-    pub(crate) units: u32,
-    pub(crate) weight: u64,
-    pub(crate) saturated: u64,
-}
-
-/// An evaluation of the params that came out of a round.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct EvaluationRow {
-    pub(crate) round: Round,
-    pub(crate) accuracy: f64,
-    pub(crate) loss: f64,
-    /// Seconds from the first round's opening.
-    pub(crate) seconds: f64,
 }
 
 /// A training state that was kept whole.
@@ -92,8 +72,8 @@ pub(crate) enum EndPhase {
 pub(crate) struct Entry {
     /// Only with the first entry of a run.
     pub(crate) begun: Option<RunRow>,
-    pub(crate) rounds: Vec<RoundRow>,
-    pub(crate) evaluations: Vec<EvaluationRow>,
+    pub(crate) rounds: Vec<Commit>,
+    pub(crate) evaluations: Vec<Point>,
     pub(crate) checkpoint: Option<CheckpointRow>,
     pub(crate) ending: Option<Ending>,
 }
@@ -113,10 +93,10 @@ pub(crate) trait Store: Send {
     fn checkpoints(&self, run: RunId) -> Result<Vec<CheckpointRow>, StoreError>;
 
     /// The ledger of a run from `first` on, in order.
-    fn rounds(&self, run: RunId, first: Round) -> Result<Vec<RoundRow>, StoreError>;
+    fn rounds(&self, run: RunId, first: Round) -> Result<Vec<Commit>, StoreError>;
 
     /// Evaluations of a run, in order.
-    fn evaluations(&self, run: RunId) -> Result<Vec<EvaluationRow>, StoreError>;
+    fn evaluations(&self, run: RunId) -> Result<Vec<Point>, StoreError>;
 
     /// Blobs that some checkpoint names.
     fn blobs(&self) -> Result<Vec<Digest>, StoreError>;

@@ -7,15 +7,15 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::run::{Event, Outcome};
 use syngrad_engine::spec::Durability;
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, Round, RunId};
+use syngrad_engine::{Round, RunId};
 use tokio::time::Instant;
 
 use super::operator::Preparing;
 use super::{Driver, Mode, Reply};
 use crate::active::ActiveRun;
 use crate::prepare::Resumption;
-use crate::status::ending;
-use crate::store::{EndPhase, Ending, Entry, EvaluationRow, Kept, Order, RoundRow, RunRow, Unfinished};
+use crate::status::{Point, ending};
+use crate::store::{EndPhase, Ending, Entry, Kept, Order, RunRow, Unfinished};
 
 /// Orders that may wait for the disk while rounds go on.
 const MAX_ORDERS: usize = 4;
@@ -73,7 +73,7 @@ impl Driver {
         if self.keeper.is_none() {
             return self.events.push_back(stepped);
         }
-        active.unkept.rounds.push(row(commit));
+        active.unkept.rounds.push(commit.clone());
         let checkpoint = active.checkpoint_is_due().then(|| Box::new(active.state.clone()));
         let rows_are_due = self.orders.is_empty() && active.ordered.elapsed() >= LEDGER_PACE;
         if checkpoint.is_some() || rows_are_due {
@@ -93,7 +93,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn keep_evaluation(&mut self, evaluation: EvaluationRow) {
+    pub(super) fn keep_evaluation(&mut self, evaluation: Point) {
         if let Some(active) = self.active.as_mut().filter(|_| self.keeper.is_some()) {
             active.unkept.evaluations.push(evaluation);
         }
@@ -180,38 +180,28 @@ impl Driver {
     }
 }
 
-fn row(commit: &Commit) -> RoundRow {
-    RoundRow {
-        round: commit.round,
-        params: commit.params_digest,
-        chain: commit.chain,
-        units: commit.units,
-        weight: commit.weight,
-        saturated: commit.saturated,
-    }
-}
-
-/// What the ledger says of rounds that are computed again.
+/// What the ledger says of rounds that are computed again, in order.
 #[derive(Debug, Default)]
-pub(crate) struct History(Vec<(Round, Digest, Digest)>);
+pub(crate) struct History(Vec<Commit>);
 
 impl History {
-    pub(crate) fn new(ledger: &[RoundRow]) -> Self {
-        Self(ledger.iter().map(|row| (row.round, row.params, row.chain)).collect())
+    pub(crate) fn new(ledger: Vec<Commit>) -> Self {
+        Self(ledger)
     }
 
     /// Rounds that are still to be computed again.
     pub(crate) fn ahead_of(&self, round: Round) -> usize {
-        self.0.iter().filter(|(known, ..)| *known >= round).count()
+        self.0.len() - self.0.partition_point(|known| known.round < round)
     }
 
     fn check(&self, commit: &Commit) -> Result<(), String> {
-        let known = self.0.iter().find(|(round, ..)| *round == commit.round);
+        let known = self.0.binary_search_by_key(&commit.round, |known| known.round).ok().map(|index| &self.0[index]);
         match known {
-            Some((round, params, chain)) if (*params, *chain) != (commit.params_digest, commit.chain) => Err(format!(
-                "round {round} was computed again and gave params {}, the ledger has {}: {}",
+            Some(known) if (known.params_digest, known.chain) != (commit.params_digest, commit.chain) => Err(format!(
+                "round {} was computed again and gave params {}, the ledger has {}: {}",
+                commit.round,
                 commit.params_digest,
-                params,
+                known.params_digest,
                 Code::HistoryDiffers
             )),
             Some(_) | None => Ok(()),
@@ -221,6 +211,8 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use syngrad_engine::Digest;
+
     use super::*;
 
     fn commit(round: u32, params: u8, chain: u8) -> Commit {
@@ -236,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_round_that_comes_out_differently_than_the_ledger_says_is_found() {
-        let history = History::new(&[row(&commit(3, 1, 2)), row(&commit(4, 5, 6))]);
+        let history = History::new(vec![commit(3, 1, 2), commit(4, 5, 6)]);
         assert_eq!(history.check(&commit(3, 1, 2)), Ok(()));
         for (params, chain) in [(9, 2), (1, 9)] {
             let why = history.check(&commit(3, params, chain)).expect_err("another digest");

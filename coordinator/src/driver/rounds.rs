@@ -19,7 +19,6 @@ use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
 use crate::served::ServedModel;
 use crate::status::{Point, ending};
-use crate::store::EvaluationRow;
 
 /// Params up to which arithmetic is done where it arises; for more, the runtime is told that this thread is busy.
 const INLINE_PARAMS: usize = 4 << 20;
@@ -232,9 +231,9 @@ impl Driver {
             Ok(evaluation) if evaluation.samples > 0 => {
                 let (accuracy, loss) = (evaluation.accuracy, evaluation.loss);
                 tracing::info!(%round, accuracy, loss, "evaluated");
-                let at = active.elapsed();
-                active.journal.evaluated(Point { round, accuracy, loss, at }, evaluation);
-                self.keep_evaluation(EvaluationRow { round, accuracy, loss, seconds: at.as_secs_f64() });
+                let point = Point { round, accuracy, loss, at: active.elapsed() };
+                active.journal.evaluated(point, evaluation);
+                self.keep_evaluation(point);
                 let Some(active) = &self.active else { return };
                 self.models_served += 1;
                 self.served.send_replace(Some(Arc::new(ServedModel {

@@ -3,11 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, LeaseId, Round};
 
 use super::blobs::Blobs;
 use super::sqlite::Sqlite;
-use super::{Epoch, EvaluationRow, RoundRow, RunRow, Store, StoreError};
+use super::{Epoch, RunRow, Store, StoreError};
+use crate::status::Point;
 
 /// The opened state of a coordinator.
 #[derive(Debug)]
@@ -25,8 +27,8 @@ pub(crate) struct Unfinished {
     /// The newest training state that is whole, encoded; none if the run was not checkpointed yet.
     pub(crate) state: Option<Vec<u8>>,
     /// Rounds that the ledger has beyond it: computed again, they must come out like this.
-    pub(crate) ledger: Vec<RoundRow>,
-    pub(crate) evaluations: Vec<EvaluationRow>,
+    pub(crate) ledger: Vec<Commit>,
+    pub(crate) evaluations: Vec<Point>,
 }
 
 impl Folder {

@@ -97,15 +97,11 @@ fn keep(
     entry: &mut Entry,
     state: Option<&(Round, Vec<u8>)>,
 ) -> Result<(), StoreError> {
+    let Some((round, state)) = state else { return folder.metadata.keep(run, entry) };
     let mut candidates = folder.metadata.blobs()?;
-    if let Some((round, state)) = state {
-        let blob = folder.blobs.put(state.clone())?;
-        candidates.push(blob);
-        entry.checkpoint = Some(CheckpointRow { round: *round, blob });
-    }
+    let blob = folder.blobs.put(state.clone())?;
+    candidates.push(blob);
+    entry.checkpoint = Some(CheckpointRow { round: *round, blob });
     folder.metadata.keep(run, entry)?;
-    if state.is_some() {
-        folder.forget_unnamed(candidates)?;
-    }
-    Ok(())
+    folder.forget_unnamed(candidates)
 }

@@ -1,12 +1,15 @@
 //! Metadata in SQLite: write-ahead log, every commit on disk before it counts, one writer.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, Round, RunId};
 use uuid::Uuid;
 
-use super::{CheckpointRow, EndPhase, Ending, Entry, Epoch, EvaluationRow, RoundRow, RunRow, Store, StoreError};
+use super::{CheckpointRow, EndPhase, Ending, Entry, Epoch, RunRow, Store, StoreError};
+use crate::status::Point;
 
 /// The steps from an empty database to this release's, each applied once. A step never changes after a release.
 const MIGRATIONS: &[&str] = &["
@@ -142,13 +145,13 @@ impl Store for Sqlite {
         self.rows(query, [run.0], |row| Ok(CheckpointRow { round: Round(row.get(0)?), blob: Digest(row.get(1)?) }))
     }
 
-    fn rounds(&self, run: RunId, first: Round) -> Result<Vec<RoundRow>, StoreError> {
+    fn rounds(&self, run: RunId, first: Round) -> Result<Vec<Commit>, StoreError> {
         let query = "SELECT round, params, chain, units, weight, saturated FROM rounds
                      WHERE run = ?1 AND round >= ?2 ORDER BY round";
         self.rows(query, params![run.0, first.0], |row| {
-            Ok(RoundRow {
+            Ok(Commit {
                 round: Round(row.get(0)?),
-                params: Digest(row.get(1)?),
+                params_digest: Digest(row.get(1)?),
                 chain: Digest(row.get(2)?),
                 units: row.get(3)?,
                 weight: row.get(4)?,
@@ -157,14 +160,14 @@ impl Store for Sqlite {
         })
     }
 
-    fn evaluations(&self, run: RunId) -> Result<Vec<EvaluationRow>, StoreError> {
+    fn evaluations(&self, run: RunId) -> Result<Vec<Point>, StoreError> {
         let query = "SELECT round, accuracy, loss, seconds FROM evaluations WHERE run = ?1 ORDER BY round";
         self.rows(query, [run.0], |row| {
-            Ok(EvaluationRow {
+            Ok(Point {
                 round: Round(row.get(0)?),
                 accuracy: row.get(1)?,
                 loss: row.get(2)?,
-                seconds: row.get(3)?,
+                at: Duration::from_secs_f64(row.get(3)?),
             })
         })
     }
@@ -188,12 +191,12 @@ fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch)
         "INSERT OR REPLACE INTO rounds (run, round, params, chain, units, weight, saturated, epoch)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    for RoundRow { round, params, chain, units, weight, saturated } in rounds {
-        insert.execute(params![run, round.0, params.0, chain.0, units, weight, saturated, epoch.0])?;
+    for Commit { round, params_digest, chain, units, weight, saturated } in rounds {
+        insert.execute(params![run, round.0, params_digest.0, chain.0, units, weight, saturated, epoch.0])?;
     }
     let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for EvaluationRow { round, accuracy, loss, seconds } in evaluations {
-        insert.execute(params![run, round.0, accuracy, loss, seconds])?;
+    for Point { round, accuracy, loss, at } in evaluations {
+        insert.execute(params![run, round.0, accuracy, loss, at.as_secs_f64()])?;
     }
     if let Some(CheckpointRow { round, blob }) = checkpoint {
         transaction.execute(

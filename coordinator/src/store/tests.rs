@@ -17,10 +17,10 @@ fn begun() -> RunRow {
     RunRow { run: RUN, name: "test".into(), spec: "{}".into(), spec_digest: Digest([1; 32]) }
 }
 
-fn round(number: u32) -> RoundRow {
-    RoundRow {
+fn round(number: u32) -> Commit {
+    Commit {
         round: Round(number),
-        params: Digest([number as u8; 32]),
+        params_digest: Digest([number as u8; 32]),
         chain: Digest([number as u8 + 100; 32]),
         units: 4,
         weight: 512,
