@@ -3,7 +3,7 @@
 //! The threads of a worker take turns, and each wakes the next: left alone, the scheduler may put the trainers of two
 //! workers on one core for a whole round while another core idles. And whoever is woken by a message interrupts whoever
 //! just computes: the coordinator a worker, or a worker's link the coordinator, that then still owes another worker its
-//! params. As batch work they let each other finish, which makes rounds a fifth shorter.
+//! params. As batch work they let each other finish, which makes rounds shorter.
 
 use crate::failure::Failure;
 
