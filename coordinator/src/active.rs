@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use syngrad_engine::aggregate::{Aggregate, Tally};
-use syngrad_engine::run::{Counters, Event, Outcome, Run, Waiting};
-use syngrad_engine::spec::{Checkpoint, Durability};
+use syngrad_engine::keeping::KeepingView;
+use syngrad_engine::run::{Counters, Outcome, Run, Waiting};
 use syngrad_engine::state::TrainingState;
 use syngrad_engine::{Digest, MemberId, Plan, Round, RunId, RunSpec, Time, Unit, Units};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::driver::History;
 use crate::evaluate::Evaluations;
 use crate::outbox::Broadcast;
 use crate::roster::SessionId;
@@ -74,8 +73,6 @@ pub(crate) struct ActiveRun {
     /// The numerics class of this machine at the run's unit shape.
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
-    /// What rounds that are computed again must come out as.
-    pub(crate) history: History,
     pub(crate) journal: Journal,
     pub(crate) members: BTreeMap<MemberId, Membership>,
     pub(crate) open: Option<OpenRound>,
@@ -89,16 +86,9 @@ pub(crate) struct ActiveRun {
     pub(crate) outcome: Option<Outcome>,
     /// Whether it ended because the coordinator did.
     pub(crate) shut_down: bool,
-    /// What is committed and not ordered to be kept yet.
+    /// What else is to be kept with the rounds that the engine orders next.
     pub(crate) unkept: Entry,
-    /// The round that the last checkpoint opens, and when it was ordered.
-    pub(crate) checkpointed: (Round, Instant),
-    /// When anything was ordered last.
-    pub(crate) ordered: Instant,
-    /// What the engine is told once enough is kept.
-    pub(crate) held: Option<Event>,
-    /// Why nothing is kept for now.
-    pub(crate) unkeepable: Option<String>,
+    pub(crate) keeping: KeepingView,
     pub(crate) status: watch::Sender<Arc<RunStatus>>,
 }
 
@@ -114,15 +104,12 @@ pub(crate) struct Parts {
     pub(crate) shards: Arc<Shards>,
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
-    pub(crate) history: History,
 }
 
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations, history } =
-            parts;
-        let checkpointed = (state.round(), Instant::now());
+        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations } = parts;
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
         Self {
@@ -135,7 +122,6 @@ impl ActiveRun {
             shards,
             fingerprint,
             evaluations,
-            history,
             journal,
             members: BTreeMap::new(),
             open: None,
@@ -146,10 +132,7 @@ impl ActiveRun {
             outcome: None,
             shut_down: false,
             unkept: Entry::default(),
-            checkpointed,
-            ordered: checkpointed.1,
-            held: None,
-            unkeepable: None,
+            keeping: KeepingView::default(),
             status,
         }
     }
@@ -200,17 +183,6 @@ impl ActiveRun {
         self.identity.params * size_of::<i32>() as u64
     }
 
-    /// Whether the state that was just committed is to be kept whole.
-    pub(crate) fn checkpoint_is_due(&self) -> bool {
-        let (round, at) = self.checkpointed;
-        let Checkpoint { rounds, seconds } = self.spec().checkpoint;
-        let committed = self.state.round();
-        self.spec().durability == Durability::EveryRound
-            || committed.0 >= self.plan.rounds()
-            || committed.0 - round.0 >= rounds
-            || at.elapsed().as_secs_f64() >= seconds
-    }
-
     /// Time since the first round opened.
     pub(crate) fn elapsed(&self) -> Duration {
         self.began.map(|began| began.elapsed()).unwrap_or_default()
@@ -226,11 +198,11 @@ impl ActiveRun {
         if let Some(outcome) = &self.outcome {
             return status::ending(outcome, self.shut_down);
         }
-        if let Some(why) = self.unkeepable.as_ref().filter(|_| self.held.is_some()) {
+        if let Some(why) = &self.keeping.paused {
             return why.clone();
         }
         let waiting = self.run.waiting_for().to_string();
-        match self.history.ahead_of(self.state.round()) {
+        match self.keeping.again {
             0 => waiting,
             rounds => format!("{waiting}; {rounds} rounds are computed again after a restart"),
         }

@@ -17,14 +17,15 @@ mod operator;
 mod rounds;
 mod sessions;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits::DRIVER_QUEUE;
 use syngrad_common::{Code, Failure};
+use syngrad_engine::keeping::{Keeping, Storage};
 use syngrad_engine::run::{Action, Event};
-use syngrad_engine::{LeaseId, MemberId, Time};
+use syngrad_engine::{LeaseId, MemberId, RunId, Time};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -37,8 +38,6 @@ use crate::roster::Roster;
 use crate::served::ServedModel;
 use crate::status::RunWatch;
 use crate::store::{Folder, Keeper, Unfinished};
-use keeping::Acknowledgement;
-pub(crate) use keeping::History;
 use operator::Preparing;
 
 /// Finished runs whose last status is kept.
@@ -105,8 +104,10 @@ pub(crate) struct Driver {
     models_served: u64,
     /// What keeps the state; none if it is not kept.
     keeper: Option<Keeper>,
-    /// What was ordered of it and is not kept yet, oldest first.
-    orders: VecDeque<Acknowledgement>,
+    /// What is ordered of it, and when.
+    keeping: Keeping,
+    /// Who hears that a run is kept.
+    starting: BTreeMap<RunId, Reply<RunId>>,
     /// Why the coordinator cannot go on.
     failure: Option<Failure>,
     events: VecDeque<Event>,
@@ -137,7 +138,8 @@ impl Driver {
             served,
             models_served: 0,
             keeper: None,
-            orders: VecDeque::new(),
+            keeping: Keeping::new(Storage::Absent),
+            starting: BTreeMap::new(),
             failure: None,
             events: VecDeque::new(),
             actions: Vec::new(),
@@ -154,6 +156,7 @@ impl Driver {
         let keeper = Keeper::start(folder, self.own_inbox.clone())
             .map_err(|why| Failure::new(Code::Internal, format!("the keeper's thread cannot start: {why}")))?;
         self.keeper = Some(keeper);
+        self.keeping = Keeping::new(Storage::Durable);
         unfinished.map_or(Ok(()), |unfinished| self.resume(unfinished))
     }
 

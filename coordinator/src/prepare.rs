@@ -15,7 +15,7 @@ use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_
 use tokio::sync::mpsc;
 
 use crate::active::{ActiveRun, Parts};
-use crate::driver::{History, Message};
+use crate::driver::Message;
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
 use crate::status::{Identity, Point};
@@ -68,6 +68,8 @@ pub(crate) struct Resumption {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) active: ActiveRun,
+    /// What the ledger has of rounds that are computed again.
+    pub(crate) ledger: Vec<Commit>,
     pub(crate) cache: Cache,
 }
 
@@ -140,10 +142,9 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         state,
         aggregate,
         evaluations,
-        history: History::new(ledger),
     });
     active.journal.recall(evaluated);
-    Ok(Prepared { active, cache })
+    Ok(Prepared { active, ledger, cache })
 }
 
 fn data_failure(error: &DataError) -> Failure {

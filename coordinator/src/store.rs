@@ -20,6 +20,7 @@ mod sqlite;
 mod tests;
 
 use syngrad_common::{Code, Failure};
+use syngrad_engine::keeping::{Fenced, Trouble};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, Round, RunId};
 use thiserror::Error;
@@ -28,10 +29,6 @@ pub(crate) use folder::{Folder, Unfinished};
 pub(crate) use keeper::{Keeper, Kept, Order};
 
 use crate::status::Point;
-
-/// Counts how often a folder of state was opened. It is in every write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Epoch(pub(crate) u64);
 
 /// A run as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,8 +114,8 @@ pub(crate) enum StoreError {
     #[error("{what}; restore the folder from a copy, or start with an empty one")]
     Damaged { what: String },
     /// A later coordinator has taken over.
-    #[error("another coordinator has opened this state since (epoch {found}, ours is {ours}); this one must end")]
-    Fenced { ours: u64, found: u64 },
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// There is no room.
     #[error("the disk with the state is full ({why}); make room, the run goes on by itself")]
     Full { why: String },
@@ -128,12 +125,12 @@ pub(crate) enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again later is of use.
-    pub(crate) fn may_pass(&self) -> bool {
+    /// What kind of trouble it is to whoever writes.
+    pub(crate) fn trouble(&self) -> Trouble {
         match self {
-            Self::Full { .. } => true,
-            Self::Locked { .. } | Self::Newer { .. } | Self::Damaged { .. } | Self::Fenced { .. } | Self::Io { .. } => {
-                false
+            Self::Full { .. } => Trouble::Full,
+            Self::Locked { .. } | Self::Newer { .. } | Self::Damaged { .. } | Self::Fenced(_) | Self::Io { .. } => {
+                Trouble::Broken
             }
         }
     }
@@ -152,7 +149,7 @@ impl From<StoreError> for Failure {
             StoreError::Locked { .. } => Code::StateInUse,
             StoreError::Newer { .. } => Code::StateNewer,
             StoreError::Damaged { .. } => Code::StateDamaged,
-            StoreError::Fenced { .. } => Code::Fenced,
+            StoreError::Fenced(_) => Code::Fenced,
             StoreError::Full { .. } | StoreError::Io { .. } => Code::StateUnwritable,
         };
         Self::new(code, error.to_string())

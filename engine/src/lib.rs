@@ -14,12 +14,14 @@
 //! tensor library. Time and seeds are arguments, so a run can be cloned, hashed, replayed and simulated by the million.
 //!
 //! * what is trained: [`spec`], [`layout`], [`plan`]
-//! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]
+//! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]; [`keeping`] (what outlives
+//!   a crash)
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
 pub mod digest;
 pub mod id;
+pub mod keeping;
 pub mod layout;
 pub mod lease;
 pub mod optimizer;

@@ -107,17 +107,17 @@ impl Driver {
         };
         match outcome {
             Ok(prepared) => {
-                let Prepared { active, cache } = *prepared;
+                let Prepared { active, ledger, cache } = *prepared;
                 tracing::info!(run = %active.id(), name = preparing.name, "open to workers");
                 self.cache = cache;
                 self.update_limit.send_replace(active.update_limit());
                 active.publish(self.refused_sessions);
-                let resumed_at = active.state.round();
+                let resumed_at = preparing.reply.is_none().then(|| active.state.round());
                 self.active = Some(active);
                 self.announce_run();
-                match preparing.reply {
-                    Some(reply) => self.keep_beginning(reply),
-                    None => self.serve_again(resumed_at),
+                self.keep_beginning(ledger, preparing.reply);
+                if let Some(opens) = resumed_at {
+                    self.serve_again(opens);
                 }
                 for (run, reply) in preparing.asked {
                     let _ = reply.send(self.find(run));

@@ -200,7 +200,7 @@ impl Driver {
                 }
                 active.last_commit = Some(committed);
                 active.journal.traffic.saturated += commit.saturated;
-                self.keep_round(&commit, Event::Stepped { round, params: commit.params_digest });
+                self.keep_round(commit);
                 if draining {
                     self.events.push_back(Event::Stop);
                 }
@@ -263,7 +263,11 @@ impl Driver {
 
     /// Once the run is over: everyone hears it, and its last status is kept.
     fn conclude(&mut self) {
-        let Some(active) = self.active.take_if(|active| active.outcome.is_some()) else { return };
+        if self.active.as_ref().is_none_or(|active| active.outcome.is_none()) {
+            return;
+        }
+        self.keep_end();
+        let Some(active) = self.active.take() else { return };
         self.update_limit.send_replace(0);
         let how = active.outcome.as_ref().map(|outcome| ending(outcome, active.shut_down)).unwrap_or_default();
         tracing::info!(run = %active.id(), how, "the run is over");
@@ -276,7 +280,6 @@ impl Driver {
         }
         self.history.push_front(active.status.subscribe());
         self.history.truncate(MAX_HISTORY);
-        self.keep_end(active);
     }
 
     fn dismiss(&mut self, member: MemberId, why: &Rejection) {

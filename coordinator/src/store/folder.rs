@@ -3,12 +3,13 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use syngrad_engine::keeping::{Epoch, newest_whole};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, LeaseId, Round};
 
 use super::blobs::Blobs;
 use super::sqlite::Sqlite;
-use super::{Epoch, RunRow, Store, StoreError};
+use super::{RunRow, Store, StoreError};
 use crate::status::Point;
 
 /// The opened state of a coordinator.
@@ -62,9 +63,9 @@ impl Folder {
         Ok(())
     }
 
-    /// The first lease of this epoch: every opening has a range of its own.
+    /// The first lease of this opening.
     pub(crate) fn first_lease(&self) -> LeaseId {
-        LeaseId(self.metadata.epoch().0 << 40)
+        self.metadata.epoch().first_lease()
     }
 
     /// The run that was going on when the state was last written, if there was one. A checkpoint that is damaged gives
@@ -72,20 +73,12 @@ impl Folder {
     pub(crate) fn unfinished(&self) -> Result<Option<Unfinished>, StoreError> {
         let Some(row) = self.metadata.unfinished()?.pop() else { return Ok(None) };
         let checkpoints = self.metadata.checkpoints(row.run)?;
-        let mut found = None;
-        for checkpoint in &checkpoints {
-            match self.blobs.get(checkpoint.blob) {
-                Ok(state) => {
-                    found = Some((checkpoint.round, state));
-                    break;
-                }
-                Err(why) => tracing::error!(run = %row.run, round = %checkpoint.round, %why, "a checkpoint is lost"),
-            }
-        }
-        if found.is_none() && !checkpoints.is_empty() {
-            let what = format!("no checkpoint of run {} ({}) can be read", row.name, row.run);
-            return Err(StoreError::Damaged { what });
-        }
+        let read = |round, blob| {
+            let lost = |why: &StoreError| tracing::error!(run = %row.run, %round, %why, "a checkpoint is lost");
+            self.blobs.get(blob).inspect_err(lost).ok()
+        };
+        let found = newest_whole(checkpoints.into_iter().map(|kept| (kept.round, kept.blob)), read)
+            .map_err(|why| StoreError::Damaged { what: format!("run {} ({}): {why}", row.name, row.run) })?;
         let (first, state) = found.map_or((Round(0), None), |(round, state)| (round, Some(state)));
         let ledger = self.metadata.rounds(row.run, first)?;
         let evaluations = self.metadata.evaluations(row.run)?;

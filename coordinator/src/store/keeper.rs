@@ -3,17 +3,14 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
+use syngrad_engine::keeping::{Contents, Setback, Step, Writing};
 use syngrad_engine::state::TrainingState;
-use syngrad_engine::{Round, RunId};
+use syngrad_engine::{Digest, Round, RunId};
 use tokio::sync::mpsc;
 
 use super::{CheckpointRow, Entry, Folder, Store as _, StoreError};
 use crate::driver::Message;
-
-/// Time between two attempts when the disk is full.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Something to keep.
 #[derive(Debug)]
@@ -75,33 +72,50 @@ fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<
             let _ = driver.blocking_send(Message::Kept(kept));
         }
     };
-    while let Ok(order) = orders.recv() {
-        let Order { run, mut entry, checkpoint } = order;
+    while let Ok(Order { run, entry, checkpoint }) = orders.recv() {
+        let contents = if checkpoint.is_some() { Contents::Whole } else { Contents::Rows };
         let state = checkpoint.map(|state| (state.round(), state.encode()));
-        loop {
-            match keep(&mut folder, run, &mut entry, state.as_ref()) {
-                Ok(()) => break tell(Kept::Done),
-                Err(error) if error.may_pass() && driver.upgrade().is_some() => {
-                    tell(Kept::Waits(error));
-                    thread::sleep(RETRY);
-                }
-                Err(error) => return tell(Kept::Never(error)),
+        let mut order = InWork { writing: Writing::new(contents), run, entry, state, unnamed: Vec::new() };
+        while let Some(step) = order.writing.next() {
+            match order.take(step, &mut folder) {
+                Ok(()) => order.writing.done(),
+                Err(error) => match order.writing.failed(error.trouble()) {
+                    Setback::Again(after) if driver.upgrade().is_some() => {
+                        tell(Kept::Waits(error));
+                        thread::sleep(after);
+                    }
+                    Setback::Again(_) | Setback::Final => return tell(Kept::Never(error)),
+                },
             }
         }
+        tell(Kept::Done);
     }
 }
 
-fn keep(
-    folder: &mut Folder,
+/// An order that is being written.
+struct InWork {
+    writing: Writing,
     run: RunId,
-    entry: &mut Entry,
-    state: Option<&(Round, Vec<u8>)>,
-) -> Result<(), StoreError> {
-    let Some((round, state)) = state else { return folder.metadata.keep(run, entry) };
-    let mut candidates = folder.metadata.blobs()?;
-    let blob = folder.blobs.put(state.clone())?;
-    candidates.push(blob);
-    entry.checkpoint = Some(CheckpointRow { round: *round, blob });
-    folder.metadata.keep(run, entry)?;
-    folder.forget_unnamed(candidates)
+    entry: Entry,
+    /// The encoded training state, and the round that it opens.
+    state: Option<(Round, Vec<u8>)>,
+    /// Blobs that may have lost their name.
+    unnamed: Vec<Digest>,
+}
+
+impl InWork {
+    fn take(&mut self, step: Step, folder: &mut Folder) -> Result<(), StoreError> {
+        match (step, &self.state) {
+            (Step::Blob, Some((round, state))) => {
+                self.unnamed = folder.metadata.blobs()?;
+                let blob = folder.blobs.put(state.clone())?;
+                self.unnamed.push(blob);
+                self.entry.checkpoint = Some(CheckpointRow { round: *round, blob });
+                Ok(())
+            }
+            (Step::Blob, None) => Ok(()),
+            (Step::Rows, _) => folder.metadata.keep(self.run, &self.entry),
+            (Step::Sweep, _) => folder.forget_unnamed(std::mem::take(&mut self.unnamed)),
+        }
+    }
 }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use syngrad_engine::keeping::{CHECKPOINTS, Epoch};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, Round, RunId};
 use uuid::Uuid;
 
-use super::{CheckpointRow, EndPhase, Ending, Entry, Epoch, RunRow, Store, StoreError};
+use super::{CheckpointRow, EndPhase, Ending, Entry, RunRow, Store, StoreError};
 use crate::status::Point;
 
 /// The steps from an empty database to this release's, each applied once. A step never changes after a release.
@@ -32,9 +33,6 @@ const MIGRATIONS: &[&str] = &["
         run BLOB NOT NULL, round INTEGER NOT NULL, blob BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round)
     ) STRICT, WITHOUT ROWID;
 "];
-
-/// Checkpoints kept of a run: the newest, and one to fall back to.
-const CHECKPOINTS: u32 = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -121,9 +119,7 @@ impl Store for Sqlite {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let found: Option<u64> =
             transaction.query_row("SELECT epoch FROM coordinator", [], |row| row.get(0)).optional().map_err(failed)?;
-        if found != Some(ours.0) {
-            return Err(StoreError::Fenced { ours: ours.0, found: found.unwrap_or(0) });
-        }
+        ours.check(Epoch(found.unwrap_or(0)))?;
         write(&transaction, run, entry, ours).map_err(failed)?;
         transaction.commit().map_err(failed)
     }

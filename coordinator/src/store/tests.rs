@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use syngrad_engine::keeping::{Epoch, Fenced};
 use syngrad_engine::layout::{Layout, Tensor};
 use tempfile::TempDir;
 
@@ -113,7 +114,7 @@ fn a_coordinator_that_was_replaced_writes_nothing() {
     let mut successor = Sqlite::open(&file).expect("the same database");
     let entry = Entry { begun: Some(begun()), ..Entry::default() };
     let refused = zombie.keep(RUN, &entry);
-    assert!(matches!(refused, Err(StoreError::Fenced { ours: 1, found: 2 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Fenced(Fenced { ours: 1, found: 2 }))), "{refused:?}");
     assert_eq!(successor.unfinished().expect("whole state"), []);
     successor.keep(RUN, &entry).expect("the successor writes");
 }

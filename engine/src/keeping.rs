@@ -1,0 +1,219 @@
+//! Keeping: what of a run becomes durable, when, and what waits for it. The coordinator's shell feeds it events and does
+//! what it says; rows and training states stay with the shell.
+//!
+//! ```text
+//!   a run begins, goes on, ends ──► ┌─────────┐ ──► Keep: rows, or the whole state with them   ──► keeper ──► disk
+//!   a round is committed        ──► │ Keeping │ ──► Acknowledge: whoever started the run hears of it         │
+//!   Kept, Delayed, Lost         ──► └─────────┘ ──► Step: the run goes on with the next round                │
+//!             ▲                          └────────► Contradict, GiveUp: it must not                          │
+//!             └──────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! What makes a crash at any moment harmless:
+//!
+//! * Orders are carried out one after another, each in the steps of [`Writing`]: a state is durable before a row names it.
+//! * A run is acknowledged when it is durable, and with [`Durability::EveryRound`] a round opens when the state that it
+//!   starts from is.
+//! * A coordinator that comes back goes on from the newest state that is whole ([`newest_whole`]), and what it computes
+//!   again must come out as the ledger says ([`History`]).
+//! * Each opening of the state draws an [`Epoch`]: it is compared in every write, and leases are numbered from it.
+
+mod epoch;
+mod history;
+mod message;
+mod recovery;
+mod writing;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use epoch::{Epoch, Fenced};
+pub use history::{History, HistoryDiffers};
+pub use message::*;
+pub use recovery::{NoneWhole, newest_whole};
+pub use writing::{Setback, Step, Trouble, Writing};
+
+use crate::id::{Round, RunId, Time};
+use crate::spec::Durability;
+use crate::state::Commit;
+
+/// Training states kept of a run: the newest, and one to fall back to.
+pub const CHECKPOINTS: u32 = 2;
+
+/// Orders that may wait for the disk while rounds go on.
+const MAX_ORDERS: usize = 4;
+
+/// Time between two writes of rounds that wait for no checkpoint.
+const LEDGER_PACE: Duration = Duration::from_millis(100);
+
+/// What is kept of a coordinator's runs, one run after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    storage: Storage,
+    /// The run that is going on.
+    run: Option<Current>,
+    /// What was ordered and is not kept yet, oldest first: the run that is acknowledged by it, if one is.
+    orders: VecDeque<Option<RunId>>,
+    /// Why nothing is kept for now.
+    obstacle: Option<String>,
+    /// Whether nothing can be kept any more.
+    lost: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Current {
+    cadence: Cadence,
+    history: History,
+    /// The round after those that are committed.
+    next: Round,
+    /// The round that the last checkpoint opens, and when it was ordered.
+    checkpointed: (Round, Time),
+    /// Committed rounds that were not ordered yet.
+    unkept: Vec<Commit>,
+    /// When anything was ordered last.
+    ordered: Time,
+    /// The committed round that the run has not been told of: it waits for the disk.
+    held: Option<Round>,
+}
+
+impl Keeping {
+    /// No run yet.
+    #[must_use]
+    pub fn new(storage: Storage) -> Self {
+        Self { storage, run: None, orders: VecDeque::new(), obstacle: None, lost: false }
+    }
+
+    /// Takes an event at `now` and appends what the shell is to do, in order, to `out`. `now` never goes back. After
+    /// [`Action::GiveUp`] nothing follows.
+    pub fn handle(&mut self, now: Time, event: Event, out: &mut Vec<Action>) {
+        if self.lost {
+            return;
+        }
+        match event {
+            Event::Begun(begun) => self.begun(now, begun, out),
+            Event::Committed(commit) => self.committed(now, commit, out),
+            Event::Ended(ending) => self.ended(ending, out),
+            Event::Kept => self.kept(out),
+            Event::Delayed { why } => self.obstacle = Some(why),
+            Event::Lost => {
+                self.lost = true;
+                out.push(Action::GiveUp);
+            }
+        }
+    }
+
+    /// What it looks like from outside.
+    #[must_use]
+    pub fn view(&self) -> KeepingView {
+        let held = self.run.as_ref().is_some_and(|run| run.held.is_some());
+        KeepingView {
+            paused: self.obstacle.clone().filter(|_| held),
+            again: self.run.as_ref().map_or(0, |run| run.history.ahead_of(run.next)),
+        }
+    }
+
+    /// Orders that are not kept yet.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.orders.len()
+    }
+
+    fn begun(&mut self, now: Time, begun: Begun, out: &mut Vec<Action>) {
+        let Begun { run, cadence, next, ledger, origin } = begun;
+        let history = History::new(ledger);
+        let checkpointed = (next, now);
+        self.run = Some(Current { cadence, history, next, checkpointed, unkept: Vec::new(), ordered: now, held: None });
+        match (origin, self.storage) {
+            (Origin::Resumed, Storage::Durable | Storage::Absent) => {}
+            (Origin::Asked, Storage::Durable) => self.order(Contents::Rows, Vec::new(), Some(run), out),
+            // Nothing is kept at all, and that was said when the coordinator started.
+            (Origin::Asked, Storage::Absent) => out.push(Action::Acknowledge { run }),
+        }
+    }
+
+    /// A round is committed in memory: it is kept when that is due, and the run waits for it if it must.
+    fn committed(&mut self, now: Time, commit: Commit, out: &mut Vec<Action>) {
+        let idle = self.orders.is_empty();
+        let Some(run) = &mut self.run else { return };
+        if let Err(differs) = run.history.check(&commit) {
+            return out.push(Action::Contradict(differs));
+        }
+        let round = commit.round;
+        run.next = round.next();
+        if self.storage == Storage::Absent {
+            return out.push(Action::Step { round });
+        }
+        run.unkept.push(commit);
+        let rows_are_due = idle && now.since(run.ordered) >= LEDGER_PACE;
+        let contents = match run.checkpoint_is_due(now) {
+            true => Some(Contents::Whole),
+            false => rows_are_due.then_some(Contents::Rows),
+        };
+        run.held = Some(round);
+        if let Some(contents) = contents {
+            run.ordered = now;
+            if contents == Contents::Whole {
+                run.checkpointed = (run.next, now);
+            }
+            let rounds = std::mem::take(&mut run.unkept);
+            self.order(contents, rounds, None, out);
+        }
+        self.go_on(out);
+    }
+
+    fn ended(&mut self, ending: RunEnd, out: &mut Vec<Action>) {
+        let Some(run) = self.run.take() else { return };
+        if self.storage == Storage::Absent {
+            return;
+        }
+        let contents = match ending {
+            RunEnd::Orderly => Contents::Whole,
+            // The state after a failure is of no use; what was kept before stays.
+            RunEnd::Failed => Contents::Rows,
+        };
+        self.order(contents, run.unkept, None, out);
+    }
+
+    fn kept(&mut self, out: &mut Vec<Action>) {
+        if let Some(Some(run)) = self.orders.pop_front() {
+            out.push(Action::Acknowledge { run });
+        }
+        self.obstacle = None;
+        self.go_on(out);
+    }
+
+    fn order(&mut self, contents: Contents, rounds: Vec<Commit>, acknowledges: Option<RunId>, out: &mut Vec<Action>) {
+        self.orders.push_back(acknowledges);
+        out.push(Action::Keep { contents, rounds });
+    }
+
+    /// Tells the run that its round is committed, as soon as it need not wait.
+    fn go_on(&mut self, out: &mut Vec<Action>) {
+        if !self.must_wait()
+            && let Some(round) = self.run.as_mut().and_then(|run| run.held.take())
+        {
+            out.push(Action::Step { round });
+        }
+    }
+
+    /// Whether the next round waits for what was ordered.
+    fn must_wait(&self) -> bool {
+        let most = match self.run.as_ref().map(|run| run.cadence.durability) {
+            Some(Durability::EveryRound) => 0,
+            Some(Durability::Checkpoint) | None => MAX_ORDERS,
+        };
+        self.orders.len() > most
+    }
+}
+
+impl Current {
+    /// Whether the state that was just committed is to be kept whole.
+    fn checkpoint_is_due(&self, now: Time) -> bool {
+        let Cadence { rounds, checkpoint_rounds, checkpoint_time, durability } = self.cadence;
+        let (round, at) = self.checkpointed;
+        durability == Durability::EveryRound
+            || self.next.0 >= rounds
+            || self.next.0 - round.0 >= checkpoint_rounds
+            || now.since(at) >= checkpoint_time
+    }
+}

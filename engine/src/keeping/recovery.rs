@@ -1,0 +1,32 @@
+//! Where a run goes on.
+
+use thiserror::Error;
+
+use crate::id::Round;
+
+/// There are checkpoints, and none of them can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no checkpoint can be read")]
+pub struct NoneWhole;
+
+/// The newest training state that is whole, and the round that it opens: `checkpoints` are tried newest first, and one
+/// that `read` cannot read gives way to the one before it. A run without any begins with round 0.
+///
+/// # Errors
+/// [`NoneWhole`] if there are checkpoints and none can be read: to begin anew would be to throw them away.
+pub fn newest_whole<C, S>(
+    checkpoints: impl IntoIterator<Item = (Round, C)>,
+    mut read: impl FnMut(Round, C) -> Option<S>,
+) -> Result<Option<(Round, S)>, NoneWhole> {
+    let mut tried = false;
+    for (round, checkpoint) in checkpoints {
+        tried = true;
+        if let Some(state) = read(round, checkpoint) {
+            return Ok(Some((round, state)));
+        }
+    }
+    match tried {
+        true => Err(NoneWhole),
+        false => Ok(None),
+    }
+}

@@ -1,0 +1,71 @@
+//! An order on its way to the disk, and what comes of failures.
+
+use syngrad_engine::keeping::{Epoch, Setback, Step, Trouble, Writing};
+
+use super::*;
+
+fn steps(contents: Contents) -> Vec<Step> {
+    let mut writing = Writing::new(contents);
+    let mut steps = Vec::new();
+    while let Some(step) = writing.next() {
+        steps.push(step);
+        writing.done();
+    }
+    steps
+}
+
+#[test]
+fn a_state_is_durable_before_a_row_names_it() {
+    assert_eq!(steps(Contents::Whole), [Step::Blob, Step::Rows, Step::Sweep]);
+    assert_eq!(steps(Contents::Rows), [Step::Rows]);
+}
+
+#[test]
+fn a_full_disk_is_tried_again_at_the_same_step_and_a_broken_one_is_not() {
+    let mut writing = Writing::new(Contents::Whole);
+    writing.done();
+    assert_eq!(writing.failed(Trouble::Full), Setback::Again(Duration::from_secs(1)));
+    assert_eq!(writing.next(), Some(Step::Rows));
+    assert_eq!(writing.failed(Trouble::Broken), Setback::Final);
+}
+
+#[test]
+fn whoever_started_a_run_hears_of_it_once_it_is_durable() {
+    let mut desk = Desk::new(Storage::Durable);
+    assert_eq!(desk.begin(CADENCE, 0, Vec::new(), Origin::Asked), [rows(&[])]);
+    assert_eq!(desk.send(delayed()), []);
+    assert_eq!(desk.send(Event::Kept), [acknowledge()]);
+}
+
+#[test]
+fn a_run_of_an_earlier_process_is_not_begun_again() {
+    let mut desk = Desk::new(Storage::Durable);
+    assert_eq!(desk.begin(CADENCE, 3, Vec::new(), Origin::Resumed), []);
+}
+
+#[test]
+fn where_nothing_is_kept_nothing_is_waited_for() {
+    let mut desk = Desk::new(Storage::Absent);
+    let cadence = Cadence { durability: Durability::EveryRound, ..CADENCE };
+    assert_eq!(desk.begin(cadence, 0, Vec::new(), Origin::Asked), [acknowledge()]);
+    assert_eq!(desk.wait(5_000).commit(0), [step(0)]);
+    assert_eq!(desk.end(RunEnd::Orderly), []);
+}
+
+#[test]
+fn after_a_disk_has_failed_nothing_is_acknowledged() {
+    let mut desk = Desk::new(Storage::Durable);
+    desk.begin(CADENCE, 0, Vec::new(), Origin::Asked);
+    assert_eq!(desk.send(Event::Lost), [Action::GiveUp]);
+    assert_eq!(desk.send(Event::Kept), []);
+    assert_eq!(desk.commit(0), []);
+}
+
+#[test]
+fn only_the_newest_epoch_writes_and_each_has_leases_of_its_own() {
+    assert_eq!(Epoch(2).check(Epoch(2)), Ok(()));
+    let fenced = Epoch(2).check(Epoch(3)).expect_err("an older one");
+    assert_eq!((fenced.ours, fenced.found), (2, 3));
+    assert!(Epoch(3).check(Epoch(2)).is_err(), "a state that was put back to an older copy");
+    assert_eq!(Epoch(3).first_lease().0 - Epoch(2).first_lease().0, 1 << 40);
+}
