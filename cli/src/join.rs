@@ -42,7 +42,11 @@ fn config(args: &JoinArgs) -> Result<Config, Failure> {
     let partner = PartnerName::parse(&args.partner).map_err(|why| Failure::usage(&why))?;
     let drawn = Config::new(address, Security::InsecureLoopback, partner)?;
     let worker = args.identity.map_or(drawn.worker, |identity| WorkerId(identity.into_bytes()));
-    Ok(Config { worker, device: args.device, ..drawn })
+    let config = Config { worker, device: args.device, ..drawn };
+    Ok(match &args.data {
+        Some(folder) => config.with_data(folder)?,
+        None => config,
+    })
 }
 
 fn tell(output: Output, line: &Line) {

@@ -144,6 +144,9 @@ impl Report for RunStatus {
         if !self.members.is_empty() {
             text.push_str(&members(self));
         }
+        if !self.participation.is_empty() {
+            text.push_str(&participation(self));
+        }
         if !self.classes.is_empty() {
             text.push_str(&classes(self));
         }
@@ -169,6 +172,17 @@ fn members(status: &RunStatus) -> String {
         status.members.iter().map(|member| {
             let speed = format!("{:.1}", member.units_per_second);
             [member.worker.clone(), member.partner.clone(), member.units.to_string(), speed]
+        }),
+    )
+}
+
+fn participation(status: &RunStatus) -> String {
+    rows(
+        ["partner", "units used", "late", "missing"],
+        &["units used", "late", "missing"],
+        status.participation.iter().map(|of| {
+            let [used, late, missing] = [of.used, of.late, of.missing].map(thousands);
+            [of.partner.clone(), used, late, missing]
         }),
     )
 }

@@ -125,6 +125,8 @@ codes! {
     NumericsDiffer = "E0212", NotAllowed;
     /// The worker cannot take part in the run.
     Unfit = "E0213", Failed;
+    /// A partner's own samples are not those that the run counts on.
+    DataDiffers = "E0214", Conflict;
 
     /// The worker is not a member of the run.
     NotAMember = "E0301", Conflict;

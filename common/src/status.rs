@@ -93,6 +93,7 @@ fn grpc(code: Code) -> tonic::Code {
         | Code::UnexpectedMessage
         | Code::RunOver
         | Code::SpecDiffers
+        | Code::DataDiffers
         | Code::LayoutDiffers
         | Code::Unfit
         | Code::NotAMember

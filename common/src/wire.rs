@@ -15,7 +15,8 @@ pub use field::{digest, run_id};
 pub use shard::{FetchShard, shard_frame, shard_payload};
 pub use to_coordinator::{Declined, Hello, Ready, ToCoordinator, Update};
 pub use to_worker::{
-    Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, RunOpened, ToWorker, Verdict, Welcome,
+    Answer, Fence, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, RunOpened, ShardRef, Source, ToWorker, Verdict,
+    Welcome,
 };
 pub use token::ResumeToken;
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use syngrad_common::wire::{ShardRef, Source};
 use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::keeping::KeepingView;
 use syngrad_engine::run::{Counters, Outcome, Run, Waiting};
 use syngrad_engine::state::TrainingState;
-use syngrad_engine::{Digest, MemberId, Plan, Round, RunId, RunSpec, Time, Unit, Units};
+use syngrad_engine::{Digest, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::outbox::Broadcast;
 use crate::roster::SessionId;
 use crate::shards::Shards;
 use crate::status::{self, Identity, Journal, Phase, RunStatus};
-use crate::store::Entry;
+use crate::store::{Entry, Holding, Spooled, ToSpool};
 
 /// A member of the run, and what it has been given.
 #[derive(Debug)]
@@ -69,7 +70,14 @@ pub(crate) struct ActiveRun {
     pub(crate) run: Run,
     pub(crate) state: TrainingState,
     pub(crate) aggregate: Aggregate,
-    pub(crate) shards: Arc<Shards>,
+    /// The samples that the coordinator assigns; none if partners keep theirs.
+    pub(crate) shards: Option<Arc<Shards>>,
+    /// The digest of what each partner began the run with, of those that keep their samples.
+    pub(crate) holdings: BTreeMap<PartnerName, Digest>,
+    /// Updates of an earlier process, for rounds that are not committed yet.
+    pub(crate) spooled: Vec<Spooled>,
+    /// The update of private samples that was counted last, until it is ordered to be kept.
+    pub(crate) counted: Option<ToSpool>,
     /// The numerics class of this machine at the run's unit shape.
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
@@ -101,7 +109,9 @@ pub(crate) struct Parts {
     pub(crate) run: Run,
     pub(crate) state: TrainingState,
     pub(crate) aggregate: Aggregate,
-    pub(crate) shards: Arc<Shards>,
+    pub(crate) shards: Option<Arc<Shards>>,
+    pub(crate) holdings: Vec<Holding>,
+    pub(crate) spooled: Vec<Spooled>,
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
 }
@@ -109,7 +119,19 @@ pub(crate) struct Parts {
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, plan, lease_deadline, run, state, aggregate, shards, fingerprint, evaluations } = parts;
+        let Parts {
+            identity,
+            plan,
+            lease_deadline,
+            run,
+            state,
+            aggregate,
+            shards,
+            holdings,
+            spooled,
+            fingerprint,
+            evaluations,
+        } = parts;
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
         Self {
@@ -120,6 +142,9 @@ impl ActiveRun {
             state,
             aggregate,
             shards,
+            holdings: holdings.into_iter().map(|Holding { partner, data }| (partner, data)).collect(),
+            spooled,
+            counted: None,
             fingerprint,
             evaluations,
             journal,
@@ -153,6 +178,18 @@ impl ActiveRun {
             },
             (outcome, ..) => outcome,
         }
+    }
+
+    /// Whether partners keep their samples.
+    pub(crate) fn is_private(&self) -> bool {
+        self.shards.is_none()
+    }
+
+    /// Where the samples of `unit` are.
+    pub(crate) fn source(&self, unit: Unit) -> Source {
+        let Some(shards) = &self.shards else { return Source::Own };
+        let shard = shards.get(unit);
+        Source::Shard(ShardRef { digest: shard.digest, bytes: shard.bytes.len() as u64 })
     }
 
     pub(crate) fn id(&self) -> RunId {
@@ -233,6 +270,7 @@ impl ActiveRun {
             evaluations: self.journal.evaluations(),
             newest: self.journal.newest().cloned(),
             members: view.members,
+            participation: view.participation,
             counters: Counters { rejected: view.counters.rejected + self.journal.rejected, ..view.counters },
             traffic: self.journal.traffic,
             refused_sessions,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits::DRIVER_QUEUE;
+use syngrad_common::wire::Fence;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Keeping, Storage};
 use syngrad_engine::run::{Action, Event};
@@ -94,6 +95,8 @@ pub(crate) struct Driver {
     refused_sessions: u64,
     next_member: u64,
     first_lease: LeaseId,
+    /// Who this coordinator is, for workers; none if nothing is kept.
+    fence: Option<Fence>,
     active: Option<ActiveRun>,
     preparing: Option<Preparing>,
     cache: Cache,
@@ -130,6 +133,7 @@ impl Driver {
             refused_sessions: 0,
             next_member: 0,
             first_lease: LeaseId::default(),
+            fence: None,
             active: None,
             preparing: None,
             cache: Cache::default(),
@@ -153,6 +157,7 @@ impl Driver {
     /// If the run's spec cannot be read, or the system gives no thread.
     pub(crate) fn keep_in(&mut self, folder: Folder, unfinished: Option<Unfinished>) -> Result<(), Failure> {
         self.first_lease = folder.first_lease();
+        self.fence = Some(folder.fence());
         let keeper = Keeper::start(folder, self.own_inbox.clone())
             .map_err(|why| Failure::new(Code::Internal, format!("the keeper's thread cannot start: {why}")))?;
         self.keeper = Some(keeper);

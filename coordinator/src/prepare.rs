@@ -1,5 +1,6 @@
 //! What a run needs before its first round: data, plan, params, evaluator. Slow, so a blocking thread does it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +8,10 @@ use std::time::Duration;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::Aggregate;
-use syngrad_engine::run::{QuorumRule, Run, RunConfig};
+use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::{DataSpec, OnMissing};
 use syngrad_engine::state::{Commit, TrainingState};
-use syngrad_engine::{LeaseId, Plan, RunId, RunSpec};
+use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
 use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
 use tokio::sync::mpsc;
 
@@ -19,6 +20,7 @@ use crate::driver::Message;
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
 use crate::status::{Identity, Point};
+use crate::store::{Holding, Spooled};
 
 /// The last run's dataset; the next run often has the same.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +36,7 @@ impl Cache {
 /// The seed that the choice of samples depends on: whole MNIST is the same for all.
 fn drawing_seed(spec: &RunSpec) -> u64 {
     match spec.data {
-        DataSpec::Mnist { limit: None } => 0,
+        DataSpec::Mnist { limit: None } | DataSpec::Private { .. } => 0,
         DataSpec::Mnist { limit: Some(_) } | DataSpec::Synthetic { .. } => spec.seed,
     }
 }
@@ -62,6 +64,8 @@ pub(crate) struct Resumption {
     /// The ledger beyond it.
     pub(crate) ledger: Vec<Commit>,
     pub(crate) evaluations: Vec<Point>,
+    pub(crate) holdings: Vec<Holding>,
+    pub(crate) spooled: Vec<Spooled>,
 }
 
 /// A run that can open its first round.
@@ -78,14 +82,24 @@ pub(crate) fn prepare(order: Preparation, driver: &mpsc::Sender<Message>) {
     let prepared = build(order, driver);
     let shards = prepared.as_ref().ok().map(|prepared| prepared.active.shards.clone());
     if driver.blocking_send(Message::Prepared(prepared.map(Box::new))).is_ok()
-        && let Some(shards) = shards
+        && let Some(shards) = shards.flatten()
     {
         shards.encode_all();
     }
 }
 
 impl Resumption {
-    const NOTHING: Self = Self { state: None, ledger: Vec::new(), evaluations: Vec::new() };
+    const NOTHING: Self =
+        Self { state: None, ledger: Vec::new(), evaluations: Vec::new(), holdings: Vec::new(), spooled: Vec::new() };
+}
+
+/// The units of each round that nobody needs to compute again.
+fn spooled_units(spooled: &[Spooled]) -> BTreeMap<Round, Units> {
+    let mut units: BTreeMap<Round, Units> = BTreeMap::new();
+    for of in spooled {
+        units.entry(of.round).or_default().insert(of.unit);
+    }
+    units
 }
 
 fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared, Failure> {
@@ -96,10 +110,12 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         Some(dataset) => dataset,
         None => Arc::new(Dataset::load(&spec.data, spec.seed, &data_dir).map_err(|error| data_failure(&error))?),
     };
-    let samples = u32::try_from(dataset.train.len()).expect("a dataset's size is bounded by the spec");
-    let plan = Plan::new(spec, samples)?;
+    let assigned = u32::try_from(dataset.train.len()).expect("a dataset's size is bounded by the spec");
+    let private = spec.data.private_samples();
+    let plan = Plan::new(spec, private.unwrap_or(assigned))?;
     let layout = layout(&spec.model);
-    let Resumption { state, ledger, evaluations: evaluated } = resumption.unwrap_or(Resumption::NOTHING);
+    let Resumption { state, ledger, evaluations: evaluated, holdings, spooled } =
+        resumption.unwrap_or(Resumption::NOTHING);
     let state = match state {
         Some(bytes) => TrainingState::decode(spec, &plan, layout.clone(), &bytes)
             .map_err(|error| Failure::new(Code::StateDamaged, error.to_string()))?,
@@ -127,6 +143,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         min_members,
         quorum,
         silence,
+        ownership: Ownership::of(&spec.data),
     };
     let evaluations = Evaluations::start(run, Evaluator::new(&spec.model, device), dataset.clone(), driver.clone())
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
@@ -135,10 +152,12 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     let mut active = ActiveRun::new(Parts {
         identity,
         fingerprint: fingerprint(spec, device),
-        shards: Arc::new(Shards::new(dataset, plan.clone())),
+        shards: private.is_none().then(|| Arc::new(Shards::new(dataset, plan.clone()))),
+        holdings,
         plan,
         lease_deadline,
-        run: Run::new(config).resumed(state.round(), first_lease),
+        run: Run::new(config).resumed(state.round(), first_lease).with_spooled(spooled_units(&spooled)),
+        spooled,
         state,
         aggregate,
         evaluations,

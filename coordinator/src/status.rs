@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::run::{Counters, MemberView, Outcome};
-use syngrad_engine::{Digest, Round, RunId};
+use syngrad_engine::run::{Counters, MemberView, Outcome, Participation};
+use syngrad_engine::{Digest, PartnerName, Round, RunId};
 use syngrad_model::Evaluation;
 use tokio::sync::watch;
 
@@ -100,6 +100,7 @@ pub(crate) struct RunStatus {
     /// The newest evaluation, class by class.
     pub(crate) newest: Option<Arc<Evaluation>>,
     pub(crate) members: Vec<MemberView>,
+    pub(crate) participation: Vec<(PartnerName, Participation)>,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
     pub(crate) refused_sessions: u64,
@@ -122,6 +123,7 @@ impl RunStatus {
             evaluations: Vec::new(),
             newest: None,
             members: Vec::new(),
+            participation: Vec::new(),
             counters: Counters::default(),
             traffic: Traffic::default(),
             refused_sessions: 0,

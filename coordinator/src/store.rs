@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   driver ──Order──► keeper (a thread) ──► Store      metadata: one transaction an order
-//!      ▲                   │                Blobs      training states by content, durable before a row names them
+//!      ▲                   │                Blobs      training states and spooled updates by content, durable before
+//!      │                   │                           a row names them
 //!      └────── Kept ───────┘
 //! ```
 //!
@@ -22,11 +23,11 @@ mod tests;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Fenced, Trouble};
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, Round, RunId};
+use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
 
-pub(crate) use folder::{Folder, Unfinished};
-pub(crate) use keeper::{Keeper, Kept, Order};
+pub(crate) use folder::{Folder, Spooled, Unfinished};
+pub(crate) use keeper::{Bulk, Keeper, Kept, Order, ToSpool};
 
 use crate::status::Point;
 
@@ -47,6 +48,32 @@ pub(crate) struct CheckpointRow {
     pub(crate) round: Round,
     /// Digest of its bytes, which is the blob's name.
     pub(crate) blob: Digest,
+}
+
+/// An update of private samples that was made durable before it was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SpoolRow {
+    pub(crate) round: Round,
+    pub(crate) unit: Unit,
+    /// Digest of its payload, which is the blob's name.
+    pub(crate) blob: Digest,
+    pub(crate) report: Report,
+}
+
+/// What a worker says of an update beside its payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Report {
+    /// Entries that were clamped to the grid's limit.
+    pub(crate) saturated: u64,
+    /// Summed training loss, and the samples behind it.
+    pub(crate) loss: (f64, u64),
+}
+
+/// A partner with samples of its own, and the digest of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub(crate) partner: PartnerName,
+    pub(crate) data: Digest,
 }
 
 /// How a run ended.
@@ -71,6 +98,9 @@ pub(crate) struct Entry {
     pub(crate) begun: Option<RunRow>,
     pub(crate) rounds: Vec<Commit>,
     pub(crate) evaluations: Vec<Point>,
+    pub(crate) holdings: Vec<Holding>,
+    pub(crate) spooled: Option<SpoolRow>,
+    /// What is spooled for rounds before the oldest checkpoint that is kept goes with it.
     pub(crate) checkpoint: Option<CheckpointRow>,
     pub(crate) ending: Option<Ending>,
 }
@@ -95,7 +125,13 @@ pub(crate) trait Store: Send {
     /// Evaluations of a run, in order.
     fn evaluations(&self, run: RunId) -> Result<Vec<Point>, StoreError>;
 
-    /// Blobs that some checkpoint names.
+    /// Partners of a run that have brought samples of their own.
+    fn holdings(&self, run: RunId) -> Result<Vec<Holding>, StoreError>;
+
+    /// Updates that are spooled for rounds of a run from `first` on, in order.
+    fn spooled(&self, run: RunId, first: Round) -> Result<Vec<SpoolRow>, StoreError>;
+
+    /// Blobs that some checkpoint or spooled update names.
     fn blobs(&self) -> Result<Vec<Digest>, StoreError>;
 }
 

@@ -23,6 +23,8 @@ pub enum Domain {
     Numerics,
     /// The chain of committed rounds.
     Chain,
+    /// Samples that their partner keeps to itself.
+    Data,
     /// Anything that is stored by its content.
     Blob,
 }
@@ -37,6 +39,7 @@ impl Domain {
             Self::Shard => "syngrad v1 shard",
             Self::Numerics => "syngrad v1 numerics",
             Self::Chain => "syngrad v1 chain",
+            Self::Data => "syngrad v1 data",
             Self::Blob => "syngrad v1 blob",
         }
     }

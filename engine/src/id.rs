@@ -98,7 +98,8 @@ uuid! {
 }
 
 /// The name of a partner (an organisation): 1 to 64 of `a-z`, `0-9`, `-`, beginning with a letter.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PartnerName(String);
 
 /// Why a text is not a partner's name.
@@ -131,6 +132,20 @@ impl PartnerName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for PartnerName {
+    type Error = PartnerNameError;
+
+    fn try_from(text: String) -> Result<Self, PartnerNameError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PartnerName> for String {
+    fn from(name: PartnerName) -> Self {
+        name.0
     }
 }
 

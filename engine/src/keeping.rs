@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   a run begins, goes on, ends ──► ┌─────────┐ ──► Keep: rows, or the whole state with them   ──► keeper ──► disk
-//!   a round is committed        ──► │ Keeping │ ──► Acknowledge: whoever started the run hears of it         │
+//!   an update is counted        ──► │         │ ──► Acknowledge: whoever started the run hears of it         │
+//!   a round is committed        ──► │ Keeping │ ──► Accept: whoever computed the update hears of it          │
 //!   Kept, Delayed, Lost         ──► └─────────┘ ──► Step: the run goes on with the next round                │
 //!             ▲                          └────────► Contradict, GiveUp: it must not                          │
 //!             └──────────────────────────────────────────────────────────────────────────────────────────────┘
@@ -12,6 +13,7 @@
 //! What makes a crash at any moment harmless:
 //!
 //! * Orders are carried out one after another, each in the steps of [`Writing`]: a state is durable before a row names it.
+//! * An update of private samples is acknowledged when it is durable: a restart reuses it.
 //! * A run is acknowledged when it is durable, and with [`Durability::EveryRound`] a round opens when the state that it
 //!   starts from is.
 //! * A coordinator that comes back goes on from the newest state that is whole ([`newest_whole`]), and what it computes
@@ -52,12 +54,21 @@ pub struct Keeping {
     storage: Storage,
     /// The run that is going on.
     run: Option<Current>,
-    /// What was ordered and is not kept yet, oldest first: the run that is acknowledged by it, if one is.
-    orders: VecDeque<Option<RunId>>,
+    /// Who hears that an order is kept, of those that are not yet, oldest first.
+    orders: VecDeque<Listener>,
     /// Why nothing is kept for now.
     obstacle: Option<String>,
     /// Whether nothing can be kept any more.
     lost: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listener {
+    Nobody,
+    /// The operator who asked for the run.
+    Operator(RunId),
+    /// The member whose update was counted.
+    Member(Counted),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +103,7 @@ impl Keeping {
         match event {
             Event::Begun(begun) => self.begun(now, begun, out),
             Event::Committed(commit) => self.committed(now, commit, out),
+            Event::Counted(counted) => self.counted(counted, out),
             Event::Ended(ending) => self.ended(ending, out),
             Event::Kept => self.kept(out),
             Event::Delayed { why } => self.obstacle = Some(why),
@@ -125,7 +137,9 @@ impl Keeping {
         self.run = Some(Current { cadence, history, next, checkpointed, unkept: Vec::new(), ordered: now, held: None });
         match (origin, self.storage) {
             (Origin::Resumed, Storage::Durable | Storage::Absent) => {}
-            (Origin::Asked, Storage::Durable) => self.order(Contents::Rows, Vec::new(), Some(run), out),
+            (Origin::Asked, Storage::Durable) => {
+                self.order(Contents::Rows, Vec::new(), Listener::Operator(run), out);
+            }
             // Nothing is kept at all, and that was said when the coordinator started.
             (Origin::Asked, Storage::Absent) => out.push(Action::Acknowledge { run }),
         }
@@ -156,9 +170,17 @@ impl Keeping {
                 run.checkpointed = (run.next, now);
             }
             let rounds = std::mem::take(&mut run.unkept);
-            self.order(contents, rounds, None, out);
+            self.order(contents, rounds, Listener::Nobody, out);
         }
         self.go_on(out);
+    }
+
+    /// Whoever computed it may forget it once it is kept.
+    fn counted(&mut self, counted: Counted, out: &mut Vec<Action>) {
+        match self.storage {
+            Storage::Durable => self.order(Contents::Update, Vec::new(), Listener::Member(counted), out),
+            Storage::Absent => out.push(Action::Accept(counted)),
+        }
     }
 
     fn ended(&mut self, ending: RunEnd, out: &mut Vec<Action>) {
@@ -171,19 +193,21 @@ impl Keeping {
             // The state after a failure is of no use; what was kept before stays.
             RunEnd::Failed => Contents::Rows,
         };
-        self.order(contents, run.unkept, None, out);
+        self.order(contents, run.unkept, Listener::Nobody, out);
     }
 
     fn kept(&mut self, out: &mut Vec<Action>) {
-        if let Some(Some(run)) = self.orders.pop_front() {
-            out.push(Action::Acknowledge { run });
+        match self.orders.pop_front() {
+            Some(Listener::Operator(run)) => out.push(Action::Acknowledge { run }),
+            Some(Listener::Member(counted)) => out.push(Action::Accept(counted)),
+            Some(Listener::Nobody) | None => {}
         }
         self.obstacle = None;
         self.go_on(out);
     }
 
-    fn order(&mut self, contents: Contents, rounds: Vec<Commit>, acknowledges: Option<RunId>, out: &mut Vec<Action>) {
-        self.orders.push_back(acknowledges);
+    fn order(&mut self, contents: Contents, rounds: Vec<Commit>, listener: Listener, out: &mut Vec<Action>) {
+        self.orders.push_back(listener);
         out.push(Action::Keep { contents, rounds });
     }
 

@@ -1,10 +1,11 @@
-//! The plan of a run on assigned data: how many rounds, what each unit works on, and with what weight.
+//! The plan of a run: how many rounds, what each unit works on, and with what weight.
 //!
-//! The training samples are cut once, in a seeded order, into as many shards as a round has units. Unit `u` of every
+//! Assigned samples are cut once, in a seeded order, into as many shards as a round has units. Unit `u` of every
 //! round works on shard `u`: a worker that holds the same units in the next round needs no new samples. In synchronous
 //! SGD a unit takes the next `unit_samples` samples of its shard, whose order is drawn anew for every pass; the
 //! sequence of passes has no gaps, so that every unit has its canonical size and a pass may end within a unit.
-//! In federated averaging a unit takes the whole shard.
+//! In federated averaging a unit takes the whole shard. If partners keep their samples to themselves, these are the
+//! shards.
 
 use std::ops::Range;
 
@@ -12,7 +13,7 @@ use thiserror::Error;
 
 use crate::id::{Round, Unit};
 use crate::random::{Purpose, Stream};
-use crate::spec::{Algorithm, RunSpec};
+use crate::spec::{Algorithm, DataSpec, RunSpec};
 
 /// The shape of a run over so many samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Plan {
     seed: u64,
     samples: u32,
     units: u32,
+    /// The samples of each partner, if they are private.
+    private: Option<Vec<u32>>,
     rounds: u32,
     work: Work,
     evaluate_every: u32,
@@ -84,7 +87,11 @@ impl Plan {
             }
         };
         let evaluate_every = spec.evaluation.every_rounds.unwrap_or(default_every);
-        Ok(Self { seed: spec.seed, samples, units, rounds, work, evaluate_every })
+        let private = match &spec.data {
+            DataSpec::Mnist { .. } | DataSpec::Synthetic { .. } => None,
+            DataSpec::Private { partners, .. } => Some(partners.iter().map(|of| of.samples).collect()),
+        };
+        Ok(Self { seed: spec.seed, samples, units, private, rounds, work, evaluate_every })
     }
 
     /// Units in a round.
@@ -124,9 +131,12 @@ impl Plan {
         done.is_multiple_of(self.evaluate_every) || done == self.rounds
     }
 
-    /// Samples of shard `unit`; shards differ by one at most.
+    /// Samples of shard `unit`. Those of assigned data differ by one at most.
     #[must_use]
     pub fn shard_len(&self, unit: Unit) -> u32 {
+        if let Some(private) = &self.private {
+            return private[unit.0 as usize];
+        }
         let bounds = self.shard_bounds(unit);
         bounds.end - bounds.start
     }

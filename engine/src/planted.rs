@@ -35,6 +35,8 @@ pub enum Bug {
     GoneMemberRetracted,
     /// A partner may hold any number of units.
     PartnerCapIgnored,
+    /// Private units are leased to partners who have not their samples.
+    OwnerIgnored,
     /// A malformed update leaves its lease open, though no other will come.
     MalformedLeaseKept,
     /// A session sends a sum under the lease of an earlier link.
@@ -48,7 +50,7 @@ pub enum Bug {
 impl Bug {
     /// All of them.
     #[cfg(feature = "simulation")]
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DuplicateCounted,
         Self::StaleRoundCounted,
         Self::FutureRoundCounted,
@@ -64,6 +66,7 @@ impl Bug {
         Self::IdentityClashAdmitted,
         Self::GoneMemberRetracted,
         Self::PartnerCapIgnored,
+        Self::OwnerIgnored,
         Self::MalformedLeaseKept,
         Self::OldLeaseResent,
         Self::HeartbeatForgotten,

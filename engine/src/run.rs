@@ -16,7 +16,8 @@
 //!         │                                                          ▲
 //!         └──────────── rounds are left ─────────┴───── none left ───┘
 //!
-//!   ¹ or, if missing units are skipped, `min_units` of them at the deadline      ² only if missing units are skipped
+//!   ¹ or, if missing units are skipped, `min_units` of them at the deadline
+//!   ² only if missing units are skipped; too few partners between two rounds end the run likewise
 //! ```
 //!
 //! What keeps the bits the same whoever comes, goes, repeats itself or lies:
@@ -26,12 +27,14 @@
 //! * Whoever leaves, falls silent or sends garbage loses its unanswered leases at once, and others get the units. What
 //!   was counted stays counted.
 //! * A round neither leases nor closes while fewer partners are present than it needs; it goes on when they are back.
+//! * Units of private samples are leased to their owner's workers only. Nobody else could compute them.
 //! * Every wait has a reason ([`Run::waiting_for`]) and an end ([`Run::deadline`], or an action that the shell owes).
 
 mod invariants;
 mod leasing;
 mod member;
 mod message;
+mod participation;
 mod round;
 
 use std::collections::BTreeMap;
@@ -39,12 +42,14 @@ use std::collections::BTreeMap;
 pub use invariants::Invariant;
 pub use message::*;
 
-use crate::id::{LeaseId, MemberId, Round, Time};
-use crate::lease::Allocation;
+use crate::id::{LeaseId, MemberId, Round, Time, Units};
+use crate::lease::{Allocation, Taken};
 use crate::planted::{Bug, Planted};
 use crate::reject::Rejection;
 use crate::spec::OnMissing;
 use member::{Member, Members};
+use message::name_some;
+use participation::Participations;
 use round::OpenRound;
 
 /// Rounds between looks at whether the measured speeds are worth moving units for.
@@ -64,6 +69,11 @@ pub struct Run {
     /// Whether somebody came or went since the units were allocated.
     stale_allocation: bool,
     next_lease: LeaseId,
+    /// Units of rounds to come whose updates outlived a restart.
+    spooled: BTreeMap<Round, Units>,
+    /// When the run fails unless a round opens before; none if it may wait for ever.
+    open_by: Option<Time>,
+    participations: Participations,
     counters: Counters,
     planted: Planted,
 }
@@ -93,6 +103,9 @@ impl Run {
             allocation: Allocation::new(config.units),
             stale_allocation: true,
             next_lease: LeaseId(0),
+            spooled: BTreeMap::new(),
+            open_by: None,
+            participations: Participations::default(),
             counters: Counters::default(),
             planted: Planted::default(),
             config,
@@ -105,6 +118,12 @@ impl Run {
     pub fn resumed(self, round: Round, first_lease: LeaseId) -> Self {
         let phase = if round.0 >= self.config.rounds { Phase::Evaluating } else { Phase::Gathering };
         Self { phase, round, next_lease: first_lease, ..self }
+    }
+
+    /// The same run with updates of these units of rounds to come at hand: nobody computes them again.
+    #[must_use]
+    pub fn with_spooled(self, spooled: BTreeMap<Round, Units>) -> Self {
+        Self { spooled, ..self }
     }
 
     /// The same run with a bug in it, to see whether the simulation finds it.
@@ -137,7 +156,8 @@ impl Run {
     pub fn deadline(&self) -> Option<Time> {
         let of_round = match &self.phase {
             Phase::Collecting(round) => round.deadline,
-            Phase::Gathering | Phase::Stepping | Phase::Evaluating => None,
+            Phase::Gathering => self.open_by,
+            Phase::Stepping | Phase::Evaluating => None,
             Phase::Over(_) => return None,
         };
         of_round.into_iter().chain(self.members.check_at()).min()
@@ -164,6 +184,7 @@ impl Run {
             rounds: self.config.rounds,
             members: self.members.iter().map(view).collect(),
             counters: self.counters,
+            participation: self.participations.all(),
             outcome,
         }
     }
@@ -181,6 +202,10 @@ impl Run {
                     true => {
                         let members = round.loads().into_keys().collect();
                         Waiting::ForUpdates { round: self.round, counted, needed, members }
+                    }
+                    false if self.has_quorum() && self.is_private() => {
+                        let absent = round.uncovered().into_iter().filter_map(|unit| self.config.ownership.owner(unit));
+                        Waiting::ForOwners { round: self.round, absent: absent.cloned().collect() }
                     }
                     false => self.waiting_for_members(uncovered),
                 }
@@ -253,6 +278,11 @@ impl Run {
                 (false, false) => &mut self.counters.rejected,
             };
             *counter += 1;
+            if why.is_late()
+                && let Some(member) = self.members.get(member)
+            {
+                self.participations.late(&member.partner, header.units.len());
+            }
             return out.push(Action::Reject { member, lease: header.lease, why });
         }
         if let Phase::Collecting(round) = &mut self.phase {
@@ -344,29 +374,49 @@ impl Run {
             round.deadline = None;
             self.missed_deadline(now, out);
         }
+        if matches!(self.phase, Phase::Gathering) && self.open_by.is_some_and(|open_by| open_by <= now) {
+            self.fail(self.waiting_for().to_string(), out);
+        }
     }
 
-    /// The deadline of the open round has come. Without a quorum there is nobody to blame: the deadline begins anew
-    /// when the quorum is back.
+    /// The deadline of the open round has come. Where missing units are not skipped, too few partners are nobody's
+    /// blame: the deadline begins anew when they are back.
     fn missed_deadline(&mut self, now: Time, out: &mut Vec<Action>) {
         let Phase::Collecting(round) = &self.phase else { return };
         let (counted, needed) = (round.counted_len(), self.config.quorum.min_units);
-        let decision = match self.has_quorum() {
-            true => self.config.quorum.on_missing,
-            false => OnMissing::Wait,
-        };
-        match decision {
+        let quorate = self.has_quorum();
+        match self.config.quorum.on_missing {
             OnMissing::Wait => {}
-            OnMissing::ReLease => self.lease_to_others(now, out),
+            OnMissing::ReLease if quorate => self.lease_to_others(now, out),
+            OnMissing::ReLease => {}
+            OnMissing::Skip if !quorate => {
+                let (present, partners) = (self.members.partners(), self.config.quorum.min_partners);
+                self.fail(
+                    format!(
+                        "{present} partners were present at the deadline and min_partners is {partners}; \
+                         allow the round more time or ask for fewer partners"
+                    ),
+                    out,
+                );
+            }
             OnMissing::Skip if counted >= needed => self.close(out),
             OnMissing::Skip => {
-                let why = format!(
-                    "{counted} units were counted at the deadline and min_units is {needed}; \
-                     allow the round more time, ask for fewer units or add workers"
+                let missing = self.missing_of(round);
+                let named = name_some(missing.keys());
+                self.participations.closed(&Taken::new(), &missing);
+                self.fail(
+                    format!(
+                        "{counted} units were counted at the deadline and min_units is {needed}; missing are units of \
+                         {named}; allow the round more time, ask for fewer units or add workers"
+                    ),
+                    out,
                 );
-                self.finish(Outcome::Failed { round: self.round, why }, out);
             }
         }
+    }
+
+    fn fail(&mut self, why: String, out: &mut Vec<Action>) {
+        self.finish(Outcome::Failed { round: self.round, why }, out);
     }
 
     fn stepped(&mut self, round: Round, out: &mut Vec<Action>) {

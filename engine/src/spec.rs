@@ -7,6 +7,8 @@ pub mod check;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::PartnerName;
+
 pub use check::SpecError;
 
 /// A whole run spec. See `examples/mnist-mlp.toml` for one with every key explained.
@@ -88,6 +90,41 @@ pub enum DataSpec {
         /// Classes.
         classes: usize,
     },
+    /// Samples that their partners keep: nobody else ever sees them, and nobody else computes with them. Unit `u` of
+    /// every round is the work of partner `u`.
+    Private {
+        /// Features of a sample.
+        inputs: usize,
+        /// Classes.
+        classes: usize,
+        /// Whose samples they are, in the order of units.
+        partners: Vec<PartnerData>,
+        /// What the coordinator evaluates the params on.
+        #[serde(default)]
+        test: TestData,
+    },
+}
+
+/// The samples of one partner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartnerData {
+    /// Whose they are.
+    pub partner: PartnerName,
+    /// How many there are: the weight of the partner's update. Assigned here, where everybody sees it; a worker that
+    /// has another number of samples does not take part.
+    pub samples: u32,
+}
+
+/// Test samples of a coordinator that has no samples to train on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TestData {
+    /// None: the params are served without having been evaluated.
+    #[default]
+    None,
+    /// The 10,000 test images of MNIST.
+    Mnist,
 }
 
 /// What a unit computes, and how many there are.
@@ -372,6 +409,17 @@ impl TryFrom<u8> for UpdateBits {
             16 => Ok(Self::Sixteen),
             32 => Ok(Self::ThirtyTwo),
             other => Err(format!("update_bits is {other}; it may be 8, 16 or 32")),
+        }
+    }
+}
+
+impl DataSpec {
+    /// Samples of all partners together, if partners keep them to themselves.
+    #[must_use]
+    pub fn private_samples(&self) -> Option<u32> {
+        match self {
+            Self::Mnist { .. } | Self::Synthetic { .. } => None,
+            Self::Private { partners, .. } => Some(partners.iter().map(|of| of.samples).fold(0, u32::saturating_add)),
         }
     }
 }

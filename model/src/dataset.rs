@@ -3,6 +3,7 @@
 pub mod fetch;
 pub mod idx;
 pub mod mnist;
+pub mod private;
 pub mod shard;
 pub mod synthetic;
 
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use pulp::{Arch, NullaryFnOnce};
 use syngrad_engine::random::{Purpose, Stream};
-use syngrad_engine::spec::DataSpec;
+use syngrad_engine::spec::{DataSpec, TestData};
 use thiserror::Error;
 
 pub use mnist::DataError;
@@ -204,7 +205,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Loads what the spec names. MNIST is read from `mnist_dir`, and each of its files must be the original one.
+    /// Loads what the spec names. MNIST is read from `mnist_dir`, and each of its files must be the original one. Of
+    /// samples that partners keep there is nothing to train on here.
     ///
     /// # Errors
     /// [`DataError`] that names the file, what was expected of it and what was found.
@@ -219,6 +221,14 @@ impl Dataset {
             }
             DataSpec::Synthetic { samples, inputs, classes } => {
                 Ok(synthetic::dataset(*samples, *inputs, *classes, seed))
+            }
+            DataSpec::Private { inputs, classes, test, .. } => {
+                let none = || Samples { inputs: *inputs, classes: *classes, features: Vec::new(), labels: Vec::new() };
+                let test = match test {
+                    TestData::None => none(),
+                    TestData::Mnist => mnist::load(mnist_dir)?.test,
+                };
+                Ok(Self { train: none(), test })
             }
         }
     }

@@ -37,12 +37,13 @@ fn batches(spec: &RunSpec) -> BTreeSet<u32> {
     match spec.algorithm {
         Algorithm::SyncSgd { .. } => {}
         Algorithm::Fedavg { units, .. } => {
-            let samples = match &spec.data {
-                DataSpec::Mnist { limit } => limit.unwrap_or(mnist::TRAIN),
-                DataSpec::Synthetic { samples, .. } => *samples,
+            let even = |samples: u32| vec![samples / units, samples.div_ceil(units)];
+            let shards = match &spec.data {
+                DataSpec::Mnist { limit } => even(limit.unwrap_or(mnist::TRAIN)),
+                DataSpec::Synthetic { samples, .. } => even(*samples),
+                DataSpec::Private { partners, .. } => partners.iter().map(|of| of.samples).collect(),
             };
-            let rests = [samples / units, samples.div_ceil(units)].map(|shard| shard % batch);
-            batches.extend(rests.into_iter().filter(|&rest| rest > 0));
+            batches.extend(shards.into_iter().map(|shard| shard % batch).filter(|&rest| rest > 0));
         }
     }
     batches

@@ -111,6 +111,18 @@ fn the_doctor_looks_at_everything() {
 }
 
 #[test]
+fn every_example_is_valid() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let files = std::fs::read_dir(root).expect("the examples are there").map(|entry| entry.expect("an entry").path());
+    let specs: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+    assert!(specs.len() > 2, "{specs:?}");
+    for path in specs {
+        let text = std::fs::read_to_string(&path).expect("the example can be read");
+        CanonicalSpec::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    }
+}
+
+#[test]
 fn the_examples_are_the_demo() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/");
     for (file, algorithm) in [("mnist-mlp.toml", AlgorithmName::SyncSgd), ("mnist-fedavg.toml", AlgorithmName::Fedavg)]

@@ -1,5 +1,7 @@
 //! What a worker is told at its start.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits::{HEARTBEAT, SILENCE};
@@ -7,7 +9,7 @@ use syngrad_common::transport::{Address, Security};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::session::SessionConfig;
 use syngrad_engine::{PartnerName, WorkerId};
-use syngrad_model::Device;
+use syngrad_model::{Device, PrivateData, PrivateDataError};
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub build: String,
     /// How long it waits for what.
     pub patience: Patience,
+    /// The partner's own samples, for runs on private data.
+    pub data: Option<Arc<PrivateData>>,
     /// Bytes of samples that are kept for the run; the ones used longest ago go first.
     pub cache_bytes: u64,
 }
@@ -71,8 +75,28 @@ impl Config {
             device: Device::default(),
             build: format!("syngrad {}", env!("CARGO_PKG_VERSION")),
             patience: Patience::default(),
+            data: None,
             cache_bytes: 4 << 30,
         })
+    }
+
+    /// The same worker with the samples in `folder` as its partner's own.
+    ///
+    /// # Errors
+    /// [`Failure`] that names the file and what is wrong with it.
+    pub fn with_data(self, folder: &Path) -> Result<Self, Failure> {
+        let data = PrivateData::load(folder).map_err(|error| {
+            let code = match &error {
+                PrivateDataError::Missing { .. } => Code::DataMissing,
+                PrivateDataError::Io { .. } => Code::LocalFile,
+                PrivateDataError::Form { .. }
+                | PrivateDataError::TooLarge { .. }
+                | PrivateDataError::Pair { .. }
+                | PrivateDataError::Empty { .. } => Code::DataCorrupt,
+            };
+            Failure::new(code, error.to_string())
+        })?;
+        Ok(Self { data: Some(Arc::new(data)), ..self })
     }
 
     pub(crate) fn session(&self) -> SessionConfig {

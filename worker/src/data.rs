@@ -1,4 +1,5 @@
-//! Samples of the leased shards: fetched once a run, verified, and kept within a bound.
+//! Samples of the leased units: the worker's own, or shards that are fetched once a run, verified, and kept within a
+//! bound.
 //!
 //! An assignment waits here until its samples are complete. The fetching is done by tasks of their own, a few at a
 //! time, so that the session goes on meanwhile.
@@ -8,7 +9,7 @@ mod fetching;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use syngrad_common::wire::{FetchShard, LeasedUnit, ResumeToken};
+use syngrad_common::wire::{FetchShard, LeasedUnit, ResumeToken, ShardRef, Source};
 use syngrad_engine::session::Task;
 use syngrad_engine::{Digest, LeaseId, Plan};
 use syngrad_model::Samples;
@@ -30,6 +31,20 @@ pub(crate) struct Assignment {
     pub(crate) units: Vec<LeasedUnit>,
 }
 
+impl Assignment {
+    /// The shards that it takes.
+    fn shards(&self) -> impl Iterator<Item = ShardRef> {
+        self.units.iter().filter_map(shard_of)
+    }
+}
+
+fn shard_of(unit: &LeasedUnit) -> Option<ShardRef> {
+    match unit.source {
+        Source::Shard(shard) => Some(shard),
+        Source::Own => None,
+    }
+}
+
 #[derive(Debug)]
 struct Kept {
     samples: Arc<Samples>,
@@ -41,6 +56,8 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct Data {
     kept: BTreeMap<Digest, Kept>,
+    /// The worker's own samples, as those of the present run.
+    own: Option<Arc<Samples>>,
     bytes: u64,
     most: u64,
     uses: u64,
@@ -54,6 +71,7 @@ impl Data {
     pub(crate) fn new(most: u64) -> Self {
         Self {
             kept: BTreeMap::new(),
+            own: None,
             bytes: 0,
             most,
             uses: 0,
@@ -63,12 +81,17 @@ impl Data {
         }
     }
 
+    /// The worker's own samples are those of the present run.
+    pub(crate) fn own(&mut self, samples: Option<Arc<Samples>>) {
+        self.own = samples;
+    }
+
     /// Takes an assignment; gives its job if all samples are here.
     pub(crate) fn take(&mut self, assignment: Assignment) -> Option<Job> {
         self.uses += 1;
         let uses = self.uses;
-        for unit in &assignment.units {
-            if let Some(kept) = self.kept.get_mut(&unit.shard) {
+        for shard in assignment.shards() {
+            if let Some(kept) = self.kept.get_mut(&shard.digest) {
                 kept.used = uses;
             }
         }
@@ -88,18 +111,23 @@ impl Data {
 
     /// Begins to fetch what is missing and not on its way yet, as far as the bounds allow.
     pub(crate) fn fetch_missing(&mut self, client: &Client, resume: ResumeToken, plan: &Plan) {
-        let missing =
-            self.waiting.iter().flat_map(|assignment| assignment.units.iter().map(|unit| (assignment.task.run, *unit)));
-        let missing: BTreeMap<Digest, _> = missing
-            .filter(|(_, unit)| !self.kept.contains_key(&unit.shard) && !self.in_flight.contains(&unit.shard))
-            .map(|(run, unit)| (unit.shard, (run, unit)))
+        let wanted = |assignment: &Assignment| {
+            let run = assignment.task.run;
+            let shards = assignment.units.iter().filter_map(|unit| Some((unit.unit, shard_of(unit)?)));
+            shards.map(move |(unit, shard)| (shard.digest, (run, unit, shard.bytes))).collect::<Vec<_>>()
+        };
+        let missing: BTreeMap<Digest, _> = self
+            .waiting
+            .iter()
+            .flat_map(wanted)
+            .filter(|(shard, _)| !self.kept.contains_key(shard) && !self.in_flight.contains(shard))
             .collect();
         let room = AT_ONCE.saturating_sub(self.in_flight.len());
-        for (shard, (run, unit)) in missing.into_iter().take(room) {
+        for (shard, (run, unit, bytes)) in missing.into_iter().take(room) {
             self.in_flight.insert(shard);
             let request = FetchShard { run, shard, resume };
-            let expected = plan.shard_len(unit.unit);
-            self.fetching.spawn(fetching::fetch(client.clone(), request, unit.shard_bytes, expected));
+            let expected = plan.shard_len(unit);
+            self.fetching.spawn(fetching::fetch(client.clone(), request, bytes, expected));
         }
     }
 
@@ -123,7 +151,7 @@ impl Data {
         self.kept.insert(shard, Kept { samples: Arc::new(samples), bytes, used: self.uses });
         self.evict();
         let (ready, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|assignment: &Assignment| {
-            assignment.units.iter().all(|unit| self.kept.contains_key(&unit.shard))
+            assignment.shards().all(|shard| self.kept.contains_key(&shard.digest))
         });
         self.waiting = waiting;
         ready
@@ -138,7 +166,7 @@ impl Data {
     /// A shard cannot be had: gives the tasks that cannot be computed without it.
     pub(crate) fn unobtainable(&mut self, shard: Digest) -> Vec<Task> {
         self.in_flight.remove(&shard);
-        let needs = |assignment: &Assignment| assignment.units.iter().any(|unit| unit.shard == shard);
+        let needs = |assignment: &Assignment| assignment.shards().any(|needed| needed.digest == shard);
         let (lost, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(needs);
         self.waiting = waiting;
         lost.into_iter().map(|assignment| assignment.task).collect()
@@ -162,8 +190,11 @@ impl Data {
 
     fn complete(&self, assignment: &Assignment) -> Option<Vec<Part>> {
         let part = |unit: &LeasedUnit| {
-            let kept = self.kept.get(&unit.shard)?;
-            Some(Part { unit: unit.unit, samples: kept.samples.clone() })
+            let samples = match unit.source {
+                Source::Shard(shard) => self.kept.get(&shard.digest).map(|kept| &kept.samples),
+                Source::Own => self.own.as_ref(),
+            };
+            Some(Part { unit: unit.unit, samples: samples?.clone() })
         };
         assignment.units.iter().map(part).collect()
     }
@@ -172,7 +203,7 @@ impl Data {
     fn evict(&mut self) {
         while self.bytes > self.most {
             let needed: BTreeSet<Digest> =
-                self.waiting.iter().flat_map(|assignment| assignment.units.iter().map(|unit| unit.shard)).collect();
+                self.waiting.iter().flat_map(|assignment| assignment.shards().map(|shard| shard.digest)).collect();
             let oldest =
                 self.kept.iter().filter(|(shard, _)| !needed.contains(*shard)).min_by_key(|(_, kept)| kept.used);
             let Some((&shard, _)) = oldest else { return };

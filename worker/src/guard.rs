@@ -11,9 +11,11 @@ use syngrad_engine::{Layout, RunId};
 
 use crate::trainer::Sum;
 
-/// What crossed the border in a run, in bytes of payload.
+/// What was computed in a run, and what crossed the border, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
+    /// Units that were computed, sent or not.
+    pub(crate) units: u64,
     pub(crate) updates: u64,
     pub(crate) update_bytes: u64,
     pub(crate) params_bytes: u64,
@@ -25,7 +27,9 @@ impl fmt::Display for Ledger {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         write!(
             f,
-            "{} updates of {:.1} MB in all were sent, {:.1} MB of params and {:.1} MB of samples received",
+            "{} units were computed, {} updates of {:.1} MB in all were sent, {:.1} MB of params and {:.1} MB of samples \
+             received",
+            self.units,
             self.updates,
             megabytes(self.update_bytes),
             megabytes(self.params_bytes),
@@ -50,6 +54,10 @@ impl Guard {
 
     pub(crate) fn ledger(&self) -> Ledger {
         self.ledger
+    }
+
+    pub(crate) fn computed(&mut self, units: usize) {
+        self.ledger.units += units as u64;
     }
 
     pub(crate) fn received_params(&mut self, bytes: u64) {

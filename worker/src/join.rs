@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
 use syngrad_common::transport;
-use syngrad_common::wire::{Declined, Hello, LeasedUnit, Ready, ResumeToken, RunOpened, ToCoordinator};
+use syngrad_common::wire::{Declined, Fence, Hello, LeasedUnit, Ready, ResumeToken, RunOpened, ToCoordinator};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::session::{Action, Event, Exit, Session, Task};
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Time};
@@ -19,7 +19,7 @@ use crate::link::{Happening, Link};
 use crate::report::{self, Reporter};
 use crate::round::Rounds;
 use crate::sums::Sums;
-use crate::trainer::{Job, Prepared, Product, Trainer};
+use crate::trainer::{Job, Owner, Prepared, Product, Trainer};
 
 /// Time in which the last words must have gone out.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -112,6 +112,8 @@ struct Worker<R> {
     grant: Option<Grant>,
     /// The last thing that went wrong, for the code of the report that follows.
     trouble: Option<Failure>,
+    /// The latest coordinator heard of.
+    fence: Option<Fence>,
     /// When another worker was first said to have this one's identity.
     identity_taken: Option<Time>,
     events: VecDeque<Event>,
@@ -124,7 +126,10 @@ impl<R: Reporter> Worker<R> {
             session: Session::new(config.session()),
             reporter,
             link: Link::new(config.address.clone(), config.security),
-            trainer: Trainer::start(config.device)?,
+            trainer: Trainer::start(
+                config.device,
+                Owner { partner: config.partner.clone(), data: config.data.clone() },
+            )?,
             rounds: Rounds::default(),
             data: Data::new(config.cache_bytes),
             sums: Sums::default(),
@@ -132,6 +137,7 @@ impl<R: Reporter> Worker<R> {
             run: None,
             grant: None,
             trouble: None,
+            fence: None,
             identity_taken: None,
             events: VecDeque::new(),
             config,
@@ -256,6 +262,7 @@ impl<R: Reporter> Worker<R> {
             layout: prepared.layout.digest(),
             fingerprint: prepared.fingerprint,
             milli_units_per_second: prepared.milli_units_per_second,
+            data: prepared.own.as_ref().and(self.config.data.as_ref()).map(|data| data.digest_in(run)),
         };
         self.say(ToCoordinator::Ready(ready));
     }
@@ -319,6 +326,7 @@ impl<R: Reporter> Worker<R> {
             Product::Prepared(run, prepared) => {
                 if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == run) {
                     known.guard = Some(Guard::new(run, &prepared.layout));
+                    self.data.own(prepared.own.clone());
                     known.prepared = Some(prepared);
                 }
                 self.events.push_back(Event::Prepared { run });
@@ -326,7 +334,10 @@ impl<R: Reporter> Worker<R> {
             Product::Unfit(run, failure) => self.unfit(run, failure),
             Product::Computed(task, sum) => {
                 let update = sum.digest;
-                self.sums.keep(task.lease, *sum);
+                if let Some(guard) = self.run.as_mut().and_then(|run| run.guard.as_mut()) {
+                    guard.computed(sum.units.len());
+                }
+                self.sums.keep(task.lease, task.round, *sum);
                 self.events.push_back(Event::Computed { task, update });
             }
             Product::Failed(task, failure) => {

@@ -1,5 +1,6 @@
 //! The slim worker: what a partner needs on a machine, and nothing else.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -26,6 +27,10 @@ struct Arguments {
     /// The partner whose worker this is.
     #[arg(long, value_parser = PartnerName::parse)]
     partner: PartnerName,
+    /// The partner's own samples, for runs on private data: a folder with train-images-idx3-ubyte and
+    /// train-labels-idx1-ubyte. They never leave this machine.
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// What computes.
     #[arg(long, default_value_t)]
     device: Device,
@@ -45,8 +50,12 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     telemetry::init(Format::Compact, "info").map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
-    let Arguments { address, insecure: _, partner, device } = arguments;
+    let Arguments { address, insecure: _, partner, data, device } = arguments;
     let config = Config { device, ..Config::new(address, Security::InsecureLoopback, partner)? };
+    let config = match data {
+        Some(folder) => config.with_data(&folder)?,
+        None => config,
+    };
     let no_signals = |error: std::io::Error| Failure::new(Code::LocalFile, format!("no signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;

@@ -1,8 +1,8 @@
 //! What the person who runs a worker is told: one line each time something changes.
 
 use syngrad_common::{Code, Failure};
-use syngrad_engine::Time;
 use syngrad_engine::session::Report;
+use syngrad_engine::{Round, Time};
 
 use crate::guard::Ledger;
 
@@ -36,6 +36,11 @@ impl<F: FnMut(Line)> Reporter for F {
     fn line(&mut self, line: Line) {
         self(line);
     }
+}
+
+/// An update is accepted, and this machine will not be asked for it again.
+pub(crate) fn accepted(round: Round) -> Line {
+    Line { tone: Tone::Fine, code: None, text: format!("the update of round {round} is accepted") }
 }
 
 /// Puts a session's report in words. `trouble` is the last failure of the link or the preparation.

@@ -1,6 +1,6 @@
 //! Sums that are computed and not answered yet: a reconnection may ask for them again.
 
-use syngrad_engine::{Digest, LeaseId};
+use syngrad_engine::{Digest, LeaseId, Round};
 
 use crate::trainer::Sum;
 
@@ -13,6 +13,7 @@ struct Held {
     begun_as: LeaseId,
     /// The lease that it was sent under last.
     sent_as: Option<LeaseId>,
+    round: Round,
     sum: Sum,
 }
 
@@ -24,11 +25,11 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    pub(crate) fn keep(&mut self, begun_as: LeaseId, sum: Sum) {
+    pub(crate) fn keep(&mut self, begun_as: LeaseId, round: Round, sum: Sum) {
         if self.held.len() == MOST {
             self.drop_at(0);
         }
-        self.held.push(Held { begun_as, sent_as: None, sum });
+        self.held.push(Held { begun_as, sent_as: None, round, sum });
     }
 
     /// The sum with `digest`, which is sent under `lease` now.
@@ -45,11 +46,12 @@ impl Sums {
         }
     }
 
-    /// The coordinator has answered `lease`.
-    pub(crate) fn answered(&mut self, lease: LeaseId) {
-        if let Some(index) = self.held.iter().position(|held| held.sent_as == Some(lease)) {
-            self.drop_at(index);
-        }
+    /// The coordinator has answered `lease`; gives the round of its sum.
+    pub(crate) fn answered(&mut self, lease: LeaseId) -> Option<Round> {
+        let index = self.held.iter().position(|held| held.sent_as == Some(lease))?;
+        let round = self.held[index].round;
+        self.drop_at(index);
+        Some(round)
     }
 
     /// Memory of a sum that is not needed any more, for the next one.

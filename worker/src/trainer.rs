@@ -1,6 +1,7 @@
 //! The thread that computes. It takes orders between two units, never within one.
 
 mod bench;
+mod own;
 mod speed;
 
 use std::sync::{Arc, mpsc as orders};
@@ -14,8 +15,8 @@ use syngrad_engine::quantize::Grid;
 use syngrad_engine::run::UpdateHeader;
 use syngrad_engine::session::Task;
 use syngrad_engine::spec::UpdateBits;
-use syngrad_engine::{Digest, Layout, LeaseId, Plan, RunId, Unit, Units};
-use syngrad_model::{Device, Samples};
+use syngrad_engine::{Digest, Layout, LeaseId, PartnerName, Plan, RunId, Unit, Units};
+use syngrad_model::{Device, PrivateData, Samples};
 use tokio::sync::mpsc as products;
 
 use crate::round::Open;
@@ -86,6 +87,15 @@ pub(crate) struct Prepared {
     pub(crate) layout: Arc<Layout>,
     pub(crate) fingerprint: Digest,
     pub(crate) milli_units_per_second: u64,
+    /// The worker's own samples, if the run is on private ones.
+    pub(crate) own: Option<Arc<Samples>>,
+}
+
+/// Whose worker this is, and what it has to work on.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) partner: PartnerName,
+    pub(crate) data: Option<Arc<PrivateData>>,
 }
 
 enum Order {
@@ -116,12 +126,12 @@ pub(crate) struct Trainer {
 
 impl Trainer {
     /// Starts the thread.
-    pub(crate) fn start(device: Device) -> Result<Self, Failure> {
+    pub(crate) fn start(device: Device, owner: Owner) -> Result<Self, Failure> {
         let (order, orders) = orders::channel();
         let (product, products) = products::channel(PRODUCTS);
         thread::Builder::new()
             .name("trainer".to_owned())
-            .spawn(move || bench::work(device, &orders, &product))
+            .spawn(move || bench::work(device, owner, &orders, &product))
             .map_err(|error| Failure::new(Code::LocalFile, format!("no thread for the trainer: {error}")))?;
         Ok(Self { orders: order, products })
     }

@@ -61,6 +61,10 @@ pub struct JoinArgs {
     /// The partner that this worker works for.
     #[arg(long, env = "SYNGRAD_PARTNER", value_name = "NAME")]
     pub partner: String,
+    /// The partner's own samples, for runs on private data: a folder with train-images-idx3-ubyte and
+    /// train-labels-idx1-ubyte, compressed or not. They never leave this machine.
+    #[arg(long, env = "SYNGRAD_DATA", value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
     /// What trains.
     #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
     pub device: Device,

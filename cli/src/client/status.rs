@@ -35,6 +35,8 @@ pub struct RunStatus {
     pub classes: Vec<ClassQuality>,
     /// The workers that are in it.
     pub members: Vec<Member>,
+    /// What each partner has given to the committed rounds.
+    pub participation: Vec<Participation>,
     /// What was counted.
     pub counters: Counters,
     /// Seconds from the first round's opening to the last commit.
@@ -110,6 +112,19 @@ pub struct Member {
     pub units: u32,
     /// Units a second, as measured.
     pub units_per_second: f64,
+}
+
+/// What a partner has given to the committed rounds of a run, in units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Participation {
+    /// The partner.
+    pub partner: String,
+    /// Units that are in the params.
+    pub used: u64,
+    /// Units that came after their round had closed.
+    pub late: u64,
+    /// Units that a round closed without.
+    pub missing: u64,
 }
 
 /// What was counted in a run.
@@ -206,6 +221,7 @@ impl RunStatus {
             evaluations: status.evaluations.iter().map(point).collect(),
             classes: status.classes.into_iter().map(class).collect(),
             members: status.members.iter().map(member).collect::<Result<_, _>>()?,
+            participation: status.participation.into_iter().map(participation).collect(),
             counters: counters(&status.counters.unwrap_or_default()),
             train_seconds: status.train_seconds,
             round_times: RoundTimes { p50_ms: times.p50_ms, p99_ms: times.p99_ms, max_ms: times.max_ms },
@@ -280,6 +296,10 @@ fn member(member: &proto::MemberStatus) -> Result<Member, Failure> {
         units: member.units,
         units_per_second: member.milli_units_per_second as f64 / 1000.0,
     })
+}
+
+fn participation(of: proto::PartnerParticipation) -> Participation {
+    Participation { partner: of.partner, used: of.used, late: of.late, missing: of.missing }
 }
 
 fn counters(counters: &proto::RunCounters) -> Counters {

@@ -40,6 +40,10 @@ pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
     exactly(field, bytes).map(Digest)
 }
 
+pub(super) fn uuid(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], WireError> {
+    exactly(field, bytes)
+}
+
 pub(super) fn worker_id(field: &'static str, bytes: &[u8]) -> Result<WorkerId, WireError> {
     exactly(field, bytes).map(WorkerId)
 }

@@ -75,8 +75,14 @@ fn update() -> impl Strategy<Value = Update> {
 }
 
 fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
-    let ready = (run(), some_digest(), some_digest(), any::<u64>()).prop_map(
-        |(run, layout, fingerprint, milli_units_per_second)| Ready { run, layout, fingerprint, milli_units_per_second },
+    let ready = (run(), some_digest(), some_digest(), any::<u64>(), proptest::option::of(some_digest())).prop_map(
+        |(run, layout, fingerprint, milli_units_per_second, data)| Ready {
+            run,
+            layout,
+            fingerprint,
+            milli_units_per_second,
+            data,
+        },
     );
     prop_oneof![
         hello().prop_map(ToCoordinator::Hello),
@@ -91,10 +97,12 @@ fn to_coordinator() -> impl Strategy<Value = ToCoordinator> {
 
 fn leased() -> impl Strategy<Value = Leased> {
     let units = btree_set(0..1024u32, 1..20).prop_flat_map(|indices| {
-        let shards = vec((some_digest(), 1..=MAX_SHARD), indices.len());
-        shards.prop_map(move |shards| {
-            let unit = |(&index, (shard, shard_bytes))| LeasedUnit { unit: Unit(index), shard, shard_bytes };
-            indices.iter().zip(shards).map(unit).collect::<Vec<_>>()
+        let shard =
+            (some_digest(), 1..=MAX_SHARD).prop_map(|(digest, bytes)| Source::Shard(ShardRef { digest, bytes }));
+        let sources = vec(prop_oneof![3 => shard, 1 => Just(Source::Own)], indices.len());
+        sources.prop_map(move |sources| {
+            let unit = |(&index, source)| LeasedUnit { unit: Unit(index), source };
+            indices.iter().zip(sources).map(unit).collect::<Vec<_>>()
         })
     });
     (run(), any::<u32>(), any::<u64>(), units, proptest::option::of(millis(1..=u64::MAX / 2))).prop_map(
@@ -119,15 +127,18 @@ fn answer() -> impl Strategy<Value = Answer> {
 }
 
 fn to_worker() -> impl Strategy<Value = ToWorker> {
-    let welcome = (1..=u32::MAX, text(), any::<[u8; 32]>(), millis(1..=1000), millis(1000..=3_600_000)).prop_map(
-        |(protocol, build, resume, heartbeat, silence)| Welcome {
+    let fence = proptest::option::of(
+        (any::<[u8; 16]>(), 1..=u64::MAX).prop_map(|(coordinator, epoch)| Fence { coordinator, epoch }),
+    );
+    let welcome = (1..=u32::MAX, text(), any::<[u8; 32]>(), millis(1..=1000), millis(1000..=3_600_000), fence)
+        .prop_map(|(protocol, build, resume, heartbeat, silence, fence)| Welcome {
+            fence,
             protocol,
             build,
             resume: ResumeToken::new(resume),
             heartbeat,
             silence,
-        },
-    );
+        });
     let run_opened = (run(), frame(), some_digest(), some_digest(), 1..=u32::MAX)
         .prop_map(|(run, spec, spec_digest, layout, samples)| RunOpened { run, spec, spec_digest, layout, samples });
     let round_opened = (run(), any::<u32>(), some_digest(), 1..=MAX_PAYLOAD, bits(), vec(any::<i16>(), 1..20))

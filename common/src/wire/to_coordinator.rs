@@ -59,6 +59,8 @@ pub struct Ready {
     pub fingerprint: Digest,
     /// Units a second that it measured, in thousandths; 0 if it did not.
     pub milli_units_per_second: u64,
+    /// Digest of its own samples in this run; none if the run is not on private samples.
+    pub data: Option<Digest>,
 }
 
 /// A worker cannot take part in a run.
@@ -163,6 +165,7 @@ impl From<Ready> for v1::Ready {
             layout_digest: Bytes::copy_from_slice(&ready.layout.0),
             fingerprint: Bytes::copy_from_slice(&ready.fingerprint.0),
             milli_units_per_second: ready.milli_units_per_second,
+            data_digest: ready.data.map_or_else(Bytes::new, |data| Bytes::copy_from_slice(&data.0)),
         }
     }
 }
@@ -176,6 +179,10 @@ impl TryFrom<v1::Ready> for Ready {
             layout: field::digest("Ready.layout_digest", &ready.layout_digest)?,
             fingerprint: field::digest("Ready.fingerprint", &ready.fingerprint)?,
             milli_units_per_second: ready.milli_units_per_second,
+            data: match ready.data_digest.is_empty() {
+                true => None,
+                false => Some(field::digest("Ready.data_digest", &ready.data_digest)?),
+            },
         })
     }
 }

@@ -49,6 +49,17 @@ pub struct Welcome {
     pub heartbeat: Duration,
     /// Silence after which the other side counts as dead, in whole milliseconds.
     pub silence: Duration,
+    /// Which opening of which state is speaking; none if nothing is kept.
+    pub fence: Option<Fence>,
+}
+
+/// Tells an older coordinator from the one that has taken its state over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The coordinator: the same as long as its state is.
+    pub coordinator: [u8; 16],
+    /// How often the state has been opened, at least 1.
+    pub epoch: u64,
 }
 
 /// Why a worker is not wanted.
@@ -114,10 +125,26 @@ pub struct Leased {
 pub struct LeasedUnit {
     /// The unit.
     pub unit: Unit,
-    /// Content of its shard.
-    pub shard: Digest,
-    /// Bytes of the encoded shard.
-    pub shard_bytes: u64,
+    /// Where its samples are.
+    pub source: Source,
+}
+
+/// Where the samples of a unit are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// At the coordinator.
+    Shard(ShardRef),
+    /// At the worker, and nowhere else.
+    Own,
+}
+
+/// A shard that can be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardRef {
+    /// Its content.
+    pub digest: Digest,
+    /// Bytes of its encoding.
+    pub bytes: u64,
 }
 
 /// What became of an update.
@@ -223,6 +250,8 @@ impl From<Welcome> for v1::Welcome {
             resume: welcome.resume.to_bytes(),
             heartbeat_ms: field::to_millis(welcome.heartbeat),
             silence_ms: field::to_millis(welcome.silence),
+            coordinator: welcome.fence.map_or_else(Bytes::new, |fence| Bytes::copy_from_slice(&fence.coordinator)),
+            epoch: welcome.fence.map_or(0, |fence| fence.epoch),
         }
     }
 }
@@ -232,7 +261,15 @@ impl TryFrom<v1::Welcome> for Welcome {
 
     fn try_from(welcome: v1::Welcome) -> Result<Self, WireError> {
         let silence = field::millis("Welcome.silence_ms", welcome.silence_ms, MAX_SILENCE)?;
+        let fence = match welcome.coordinator.is_empty() {
+            true => None,
+            false => Some(Fence {
+                coordinator: field::uuid("Welcome.coordinator", &welcome.coordinator)?,
+                epoch: field::within("Welcome.epoch", welcome.epoch, 1..=u64::MAX)?,
+            }),
+        };
         Ok(Self {
+            fence,
             protocol: field::within("Welcome.protocol", welcome.protocol, 1..=u32::MAX)?,
             build: field::text("Welcome.build", welcome.build)?,
             resume: field::token("Welcome.resume", &welcome.resume)?,
@@ -305,10 +342,11 @@ impl TryFrom<v1::RoundOpened> for RoundOpened {
 
 impl From<Leased> for v1::Leased {
     fn from(leased: Leased) -> Self {
-        let unit = |unit: LeasedUnit| v1::LeasedUnit {
-            unit: unit.unit.0,
-            shard_digest: Bytes::copy_from_slice(&unit.shard.0),
-            shard_bytes: unit.shard_bytes,
+        let unit = |LeasedUnit { unit, source }: LeasedUnit| match source {
+            Source::Shard(ShardRef { digest, bytes }) => {
+                v1::LeasedUnit { unit: unit.0, shard_digest: Bytes::copy_from_slice(&digest.0), shard_bytes: bytes }
+            }
+            Source::Own => v1::LeasedUnit { unit: unit.0, shard_digest: Bytes::new(), shard_bytes: 0 },
         };
         Self {
             run: Bytes::copy_from_slice(&leased.run.0),
@@ -329,11 +367,14 @@ impl TryFrom<v1::Leased> for Leased {
         let indices: Vec<u32> = leased.units.iter().map(|unit| unit.unit).collect();
         field::units("Leased.units", &indices)?;
         let unit = |unit: v1::LeasedUnit| {
-            Ok(LeasedUnit {
-                unit: Unit(unit.unit),
-                shard: field::digest("LeasedUnit.shard_digest", &unit.shard_digest)?,
-                shard_bytes: field::within("LeasedUnit.shard_bytes", unit.shard_bytes, 1..=MAX_SHARD)?,
-            })
+            let source = match (unit.shard_digest.is_empty(), unit.shard_bytes) {
+                (true, 0) => Source::Own,
+                (_, bytes) => Source::Shard(ShardRef {
+                    digest: field::digest("LeasedUnit.shard_digest", &unit.shard_digest)?,
+                    bytes: field::within("LeasedUnit.shard_bytes", bytes, 1..=MAX_SHARD)?,
+                }),
+            };
+            Ok(LeasedUnit { unit: Unit(unit.unit), source })
         };
         Ok(Self {
             run: field::run_id("Leased.run", &leased.run)?,

@@ -3,7 +3,7 @@
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::RunId;
-use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Event, HistoryDiffers, Origin, RunEnd};
+use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Counted, Event, HistoryDiffers, Origin, RunEnd};
 use syngrad_engine::run::{self, Outcome};
 use syngrad_engine::state::Commit;
 
@@ -11,12 +11,12 @@ use super::operator::Preparing;
 use super::{Driver, Mode, Reply};
 use crate::prepare::Resumption;
 use crate::status::{Point, ending};
-use crate::store::{EndPhase, Ending, Entry, Kept, Order, RunRow, Unfinished};
+use crate::store::{Bulk, EndPhase, Ending, Entry, Holding, Kept, Order, RunRow, ToSpool, Unfinished};
 
 impl Driver {
     /// Goes on with a run of an earlier process.
     pub(crate) fn resume(&mut self, unfinished: Unfinished) -> Result<(), Failure> {
-        let Unfinished { row, state, ledger, evaluations } = unfinished;
+        let Unfinished { row, state, ledger, evaluations, holdings, spooled } = unfinished;
         let spec = CanonicalSpec::parse(&row.spec).map_err(Failure::from)?;
         if spec.digest() != row.spec_digest {
             let why = format!("the spec of run {} ({}) is not the one that it was started with", row.name, row.run);
@@ -25,7 +25,7 @@ impl Driver {
         tracing::info!(run = %row.run, name = row.name, ledger = ledger.len(), "going on with a run");
         let preparing = Preparing { run: row.run, name: row.name, reply: None, asked: Vec::new() };
         // Whoever it waited for at its beginning may be gone; fewer workers give the same bits.
-        self.begin_preparing(preparing, spec, 1, Some(Resumption { state, ledger, evaluations }));
+        self.begin_preparing(preparing, spec, 1, Some(Resumption { state, ledger, evaluations, holdings, spooled }));
         Ok(())
     }
 
@@ -53,6 +53,21 @@ impl Driver {
     /// A round is committed in memory.
     pub(super) fn keep_round(&mut self, commit: Commit) {
         self.keep(Event::Committed(commit));
+    }
+
+    /// An update of private samples counts: its worker hears so once it is kept.
+    pub(super) fn keep_update(&mut self, counted: Counted, update: ToSpool) {
+        if let Some(active) = &mut self.active {
+            active.counted = Some(update);
+        }
+        self.keep(Event::Counted(counted));
+    }
+
+    /// A partner has come with samples of its own.
+    pub(super) fn keep_holding(&mut self, holding: Holding) {
+        if let Some(active) = self.active.as_mut().filter(|_| self.keeper.is_some()) {
+            active.unkept.holdings.push(holding);
+        }
     }
 
     pub(super) fn keep_evaluation(&mut self, evaluation: Point) {
@@ -108,6 +123,7 @@ impl Driver {
                         let _ = reply.send(Ok(run));
                     }
                 }
+                Action::Accept(Counted { member, lease }) => self.tell_accepted(member, lease),
                 Action::Step { round } => {
                     let params = self.active.as_ref().map(|active| active.state.params_digest()).unwrap_or_default();
                     self.events.push_back(run::Event::Stepped { round, params });
@@ -148,10 +164,11 @@ impl Driver {
     fn order(&mut self, contents: Contents, rounds: Vec<Commit>) {
         let (Some(keeper), Some(active)) = (&self.keeper, &mut self.active) else { return };
         let entry = Entry { rounds, ..std::mem::take(&mut active.unkept) };
-        let checkpoint = match contents {
+        let bulk = match contents {
             Contents::Rows => None,
-            Contents::Whole => Some(Box::new(active.state.clone())),
+            Contents::Update => active.counted.take().map(Bulk::Update),
+            Contents::Whole => Some(Bulk::State(Box::new(active.state.clone()))),
         };
-        keeper.keep(Order { run: active.id(), entry, checkpoint });
+        keeper.keep(Order { run: active.id(), entry, bulk });
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use syngrad_common::Failure;
 use syngrad_common::codec;
 use syngrad_common::wire::{Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, ToWorker, Verdict};
+use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::{AggregateError, Tally};
+use syngrad_engine::keeping::Counted;
 use syngrad_engine::run::{Action, Event, Lease, Outcome, UpdateHeader};
-use syngrad_engine::{LeaseId, MemberId, Rejection, Round};
+use syngrad_engine::{LeaseId, MemberId, Rejection, Round, Units};
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
 use crate::served::ServedModel;
 use crate::status::{Point, ending};
+use crate::store::{Report, Spooled, ToSpool};
 
 /// Params up to which arithmetic is done where it arises; for more, the runtime is told that this thread is busy.
 const INLINE_PARAMS: usize = 4 << 20;
@@ -52,6 +54,7 @@ impl Driver {
             Action::Admit { member } => tracing::info!(%member, "admitted"),
             Action::Dismiss { member, why } => self.dismiss(member, &why),
             Action::Open { round } => self.open(round),
+            Action::Reuse { round, units } => self.reuse(round, &units),
             Action::Assign { member, lease } => self.assign(member, &lease),
             Action::Accept { member, lease, .. } => self.accept(member, lease),
             Action::Reject { member, lease, why } => self.reject(member, lease, &why),
@@ -88,12 +91,7 @@ impl Driver {
 
     fn assign(&mut self, member: MemberId, lease: &Lease) {
         let Some(active) = &mut self.active else { return };
-        let (Some(membership), Some(open)) = (active.members.get_mut(&member), &active.open) else { return };
-        let Some(seat) = self.roster.get(membership.session) else { return };
-        let units = lease.units.iter().map(|&unit| {
-            let shard = active.shards.get(unit);
-            LeasedUnit { unit, shard: shard.digest, shard_bytes: shard.bytes.len() as u64 }
-        });
+        let units = lease.units.iter().map(|&unit| LeasedUnit { unit, source: active.source(unit) });
         let leased = Leased {
             run: active.identity.run,
             round: lease.round,
@@ -101,6 +99,8 @@ impl Driver {
             units: units.collect(),
             deadline: active.lease_deadline,
         };
+        let (Some(membership), Some(open)) = (active.members.get_mut(&member), &active.open) else { return };
+        let Some(seat) = self.roster.get(membership.session) else { return };
         membership.leased.extend(&lease.units);
         let needs_params = membership.has_params_of != Some(open.round);
         let sent = match needs_params {
@@ -163,12 +163,51 @@ impl Driver {
 
     fn accept(&mut self, member: MemberId, lease: LeaseId) {
         let Some(active) = &mut self.active else { return };
-        if let (Some(in_hand), Some(open)) = (active.in_hand.take(), &mut active.open) {
-            debug_assert!(in_hand.added, "what the engine counts is in the sum");
-            open.loss.0 += in_hand.loss.0;
-            open.loss.1 += in_hand.loss.1;
+        let (Some(in_hand), Some(open)) = (active.in_hand.take(), &mut active.open) else { return };
+        debug_assert!(in_hand.added, "what the engine counts is in the sum");
+        open.loss.0 += in_hand.loss.0;
+        open.loss.1 += in_hand.loss.1;
+        let round = open.round;
+        match active.is_private() {
+            false => self.tell_accepted(member, lease),
+            true => {
+                let InHand { payload, tally, loss, .. } = in_hand;
+                let report = Report { saturated: tally.saturated, loss };
+                let owned = tally.units.first().map(|&unit| ToSpool { round, unit, payload, report });
+                debug_assert_eq!(tally.units.len(), 1, "an owner has one unit, and leases are of what it owns");
+                if let Some(update) = owned {
+                    self.keep_update(Counted { member, lease }, update);
+                }
+            }
         }
+    }
+
+    pub(super) fn tell_accepted(&mut self, member: MemberId, lease: LeaseId) {
         self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: Verdict::Accepted }));
+    }
+
+    /// Adds what an earlier process has made durable of the open round.
+    fn reuse(&mut self, round: Round, units: &Units) {
+        let Some(active) = &mut self.active else { return };
+        let rest = active.spooled.extract_if(.., |spooled| spooled.round <= round).collect::<Vec<_>>();
+        for Spooled { unit, payload, report, .. } in
+            rest.into_iter().filter(|spooled| spooled.round == round && units.contains(&spooled.unit))
+        {
+            let units = Units::from([unit]);
+            let weight = u64::from(active.plan.weight(unit));
+            let tally = Tally { units, weight, saturated: report.saturated };
+            if let Err(error) = active.aggregate.add(&payload, &tally) {
+                let why = format!("the spooled update of unit {unit} does not fit: {error}: {}", Code::StateDamaged);
+                tracing::error!(%round, why, "spooled updates are of no use");
+                active.broken = Some(Outcome::Failed { round, why });
+                return self.events.push_back(Event::Stop);
+            }
+            if let Some(open) = &mut active.open {
+                open.loss.0 += report.loss.0;
+                open.loss.1 += report.loss.1;
+            }
+            tracing::info!(%round, %unit, "a spooled update is reused");
+        }
     }
 
     fn reject(&mut self, member: MemberId, lease: LeaseId, why: &Rejection) {
@@ -228,12 +267,15 @@ impl Driver {
         let Some(active) = self.active.as_mut().filter(|active| active.id() == run) else { return };
         let round = candidate.round;
         match evaluation {
-            Ok(evaluation) if evaluation.samples > 0 => {
-                let (accuracy, loss) = (evaluation.accuracy, evaluation.loss);
-                tracing::info!(%round, accuracy, loss, "evaluated");
-                let point = Point { round, accuracy, loss, at: active.elapsed() };
-                active.journal.evaluated(point, evaluation);
-                self.keep_evaluation(point);
+            Ok(evaluation) => {
+                let accuracy = (evaluation.samples > 0).then_some(evaluation.accuracy);
+                if let Some(accuracy) = accuracy {
+                    let loss = evaluation.loss;
+                    tracing::info!(%round, accuracy, loss, "evaluated");
+                    let point = Point { round, accuracy, loss, at: active.elapsed() };
+                    active.journal.evaluated(point, evaluation);
+                    self.keep_evaluation(point);
+                }
                 let Some(active) = &self.active else { return };
                 self.models_served += 1;
                 self.served.send_replace(Some(Arc::new(ServedModel {
@@ -244,11 +286,9 @@ impl Driver {
                     model_version: self.models_served.to_string(),
                     model: active.spec().model.clone(),
                     data: active.spec().data.clone(),
-                    accuracy: Some(accuracy),
+                    accuracy,
                 })));
             }
-            // A network that computes nothing has no accuracy and answers nobody.
-            Ok(_) => {}
             Err(error) => tracing::error!(%round, %error, "the params cannot be evaluated"),
         }
         self.feed(Event::Evaluated { round });

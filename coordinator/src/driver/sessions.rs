@@ -7,7 +7,7 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::run::{Event, Joined};
 use syngrad_engine::session::Retry;
 use syngrad_engine::spec::Numerics;
-use syngrad_engine::{LeaseId, MemberId, Rejection};
+use syngrad_engine::{LeaseId, MemberId, PartnerName, Rejection};
 use tokio::sync::oneshot;
 
 use super::rounds::verdict;
@@ -15,6 +15,7 @@ use super::{Arrival, Driver, Mode, Seated, ShardRequest, shutting_down};
 use crate::active::{ActiveRun, Membership};
 use crate::outbox::Outbox;
 use crate::roster::{NoSeat, Seat, SessionId, draw_token};
+use crate::store::Holding;
 
 impl Driver {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
@@ -39,6 +40,7 @@ impl Driver {
             resume: token,
             heartbeat: self.config.patience.heartbeat,
             silence: self.config.patience.silence,
+            fence: self.fence,
         };
         let run_opened = self.active.as_ref().map(run_opened);
         let messages = [Some(ToWorker::Welcome(welcome)), run_opened.map(ToWorker::RunOpened)];
@@ -93,7 +95,9 @@ impl Driver {
         if ready.run != active.id() {
             return;
         }
-        if let Err(failure) = fitness(active, ready) {
+        let partner = self.roster.get(session).map(|seat| seat.partner.clone());
+        let Some(partner) = partner else { return };
+        if let Err(failure) = fitness(active, ready, &partner) {
             return self.refuse_seated(session, failure, Retry::Never);
         }
         let foreign = ready.fingerprint != active.fingerprint;
@@ -110,9 +114,14 @@ impl Driver {
             partner: seat.partner.clone(),
             milli_units_per_second: ready.milli_units_per_second,
         };
+        let data = ready.data;
         if let Some(active) = &mut self.active {
             active.journal.foreign_numerics += u32::from(foreign);
             active.members.insert(member, Membership::new(session));
+            if let Some(data) = data.filter(|_| !active.holdings.contains_key(&partner)) {
+                active.holdings.insert(partner.clone(), data);
+                self.keep_holding(Holding { partner, data });
+            }
         }
         self.feed(Event::Joined(joined));
     }
@@ -216,7 +225,8 @@ impl Driver {
         };
         let active = self.active.as_ref().filter(|active| active.id() == request.run).ok_or_else(not_leased)?;
         let membership = seat.member.and_then(|member| active.members.get(&member)).ok_or_else(not_leased)?;
-        let mut shards = membership.leased.iter().map(|&unit| active.shards.get(unit));
+        let shards = active.shards.as_ref().ok_or_else(not_leased)?;
+        let mut shards = membership.leased.iter().map(|&unit| shards.get(unit));
         shards.find(|shard| shard.digest == request.shard).map(|shard| shard.bytes.clone()).ok_or_else(not_leased)
     }
 
@@ -258,12 +268,13 @@ fn run_opened(active: &ActiveRun) -> RunOpened {
 }
 
 /// Whether a worker's model and machine are those that the run needs.
-fn fitness(active: &ActiveRun, ready: &Ready) -> Result<(), Failure> {
+fn fitness(active: &ActiveRun, ready: &Ready, partner: &PartnerName) -> Result<(), Failure> {
     let layout = active.identity.layout_digest;
     if ready.layout != layout {
         let why = format!("the worker's layout is {}, the run's is {layout}", ready.layout);
         return Err(Failure::new(Code::LayoutDiffers, why));
     }
+    check_data(active, ready, partner)?;
     match active.spec().numerics {
         Numerics::Strict if ready.fingerprint != active.fingerprint => {
             let (found, expected) = (ready.fingerprint.short(), active.fingerprint.short());
@@ -272,4 +283,17 @@ fn fitness(active: &ActiveRun, ready: &Ready) -> Result<(), Failure> {
         }
         Numerics::Strict | Numerics::Record => Ok(()),
     }
+}
+
+/// Whether a partner that keeps its samples has brought some, and the same as ever in this run.
+fn check_data(active: &ActiveRun, ready: &Ready, partner: &PartnerName) -> Result<(), Failure> {
+    let why = match (active.is_private(), ready.data, active.holdings.get(partner)) {
+        (true, None, _) => "the run is on samples of its partners, and the worker names none".to_owned(),
+        (true, Some(found), Some(known)) if found != *known => {
+            let (found, known) = (found.short(), known.short());
+            format!("partner {partner} began the run with other samples: their digest was {known}, now it is {found}")
+        }
+        (true, Some(_), _) | (false, _, _) => return Ok(()),
+    };
+    Err(Failure::new(Code::DataDiffers, why))
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Failure, status, wire};
-use syngrad_engine::run::MemberView;
-use syngrad_engine::{Digest, RunId};
+use syngrad_engine::run::{MemberView, Participation};
+use syngrad_engine::{Digest, PartnerName, RunId};
 use syngrad_model::Evaluation;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::run_service_server::RunService;
@@ -138,7 +138,13 @@ fn encode(status: &RunStatus) -> v1::RunStatus {
         params: identity.params,
         chain: bytes(status.chain),
         classes: status.newest.as_deref().map(classes).unwrap_or_default(),
+        participation: status.participation.iter().map(participation).collect(),
     }
+}
+
+fn participation((partner, of): &(PartnerName, Participation)) -> v1::PartnerParticipation {
+    let Participation { used, late, missing } = *of;
+    v1::PartnerParticipation { partner: partner.to_string(), used, late, missing }
 }
 
 fn phase(phase: Phase) -> v1::RunPhase {

@@ -57,8 +57,10 @@ where
         match timeout(request.headers()) {
             Err(text) => Box::pin(future::ready(Ok(malformed(&text).into_http()))),
             Ok(None) => Box::pin(self.inner.call(request)),
+            // Nothing could be answered in time, so nothing is begun.
+            Ok(Some(timeout)) if timeout <= MARGIN => Box::pin(future::ready(Ok(expired(timeout).into_http()))),
             Ok(Some(timeout)) => {
-                let answer = tokio::time::timeout(timeout - MARGIN.min(timeout / 2), self.inner.call(request));
+                let answer = tokio::time::timeout(timeout - MARGIN, self.inner.call(request));
                 Box::pin(async move { answer.await.unwrap_or_else(|_| Ok(expired(timeout).into_http())) })
             }
         }

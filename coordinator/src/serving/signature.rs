@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use syngrad_engine::spec::{DataSpec, ModelSpec};
+use syngrad_engine::spec::{DataSpec, ModelSpec, TestData};
 
 /// Name of the output with the class probabilities: FP32 `[n, classes]`.
 pub(super) const PROBABILITIES: &str = "probabilities";
 /// Name of the output with the likeliest class: INT64 `[n]`.
 pub(super) const LABEL: &str = "label";
 /// Every name that a model can be served under.
-pub(super) const MODEL_NAMES: [&str; 2] = ["mnist", "synthetic"];
+pub(super) const MODEL_NAMES: [&str; 3] = ["mnist", "synthetic", "private"];
 
 /// The interface of one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +35,12 @@ impl Signature {
             ModelSpec::Mlp { inputs, classes, .. } => (*inputs, *classes),
             ModelSpec::Noop { .. } => return None,
         };
-        let [mnist, synthetic] = MODEL_NAMES;
+        let [mnist, synthetic, private] = MODEL_NAMES;
         let (name, input, picture) = match data {
-            DataSpec::Mnist { .. } => (mnist, "image", vec![28, 28]),
+            // Whose images it learned from does not change what it takes.
+            DataSpec::Mnist { .. } | DataSpec::Private { test: TestData::Mnist, .. } => (mnist, "image", vec![28, 28]),
             DataSpec::Synthetic { .. } => (synthetic, "features", vec![features]),
+            DataSpec::Private { test: TestData::None, .. } => (private, "features", vec![features]),
         };
         Some(Self { name, platform: "syngrad_mlp", input, features, picture, classes })
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
@@ -28,7 +29,7 @@ impl Blobs {
     }
 
     /// Keeps bytes durably; the digest to find them by.
-    pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
+    pub(crate) fn put(&self, bytes: Bytes) -> Result<Digest, StoreError> {
         let digest = Digest::of(Domain::Blob, &bytes);
         let key = key(&digest);
         wait("writing a blob", self.objects.put(&key, bytes.into()))?;

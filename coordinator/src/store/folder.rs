@@ -3,13 +3,15 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use bytes::Bytes;
+use syngrad_common::wire::Fence;
 use syngrad_engine::keeping::{Epoch, newest_whole};
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, LeaseId, Round};
+use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 
 use super::blobs::Blobs;
 use super::sqlite::Sqlite;
-use super::{RunRow, Store, StoreError};
+use super::{Holding, Report, RunRow, SpoolRow, Store, StoreError};
 use crate::status::Point;
 
 /// The opened state of a coordinator.
@@ -30,6 +32,19 @@ pub(crate) struct Unfinished {
     /// Rounds that the ledger has beyond it: computed again, they must come out like this.
     pub(crate) ledger: Vec<Commit>,
     pub(crate) evaluations: Vec<Point>,
+    /// Whose samples the run is on, if partners keep them.
+    pub(crate) holdings: Vec<Holding>,
+    /// Updates that nobody needs to compute again.
+    pub(crate) spooled: Vec<Spooled>,
+}
+
+/// A spooled update.
+#[derive(Clone, Debug)]
+pub(crate) struct Spooled {
+    pub(crate) round: Round,
+    pub(crate) unit: Unit,
+    pub(crate) payload: Bytes,
+    pub(crate) report: Report,
 }
 
 impl Folder {
@@ -63,6 +78,11 @@ impl Folder {
         Ok(())
     }
 
+    /// Who is speaking, for workers.
+    pub(crate) fn fence(&self) -> Fence {
+        Fence { coordinator: self.metadata.id().into_bytes(), epoch: self.metadata.epoch().0 }
+    }
+
     /// The first lease of this opening.
     pub(crate) fn first_lease(&self) -> LeaseId {
         self.metadata.epoch().first_lease()
@@ -82,6 +102,23 @@ impl Folder {
         let (first, state) = found.map_or((Round(0), None), |(round, state)| (round, Some(state)));
         let ledger = self.metadata.rounds(row.run, first)?;
         let evaluations = self.metadata.evaluations(row.run)?;
-        Ok(Some(Unfinished { row, state, ledger, evaluations }))
+        let holdings = self.metadata.holdings(row.run)?;
+        let spooled = self.spooled(row.run, first)?;
+        Ok(Some(Unfinished { row, state, ledger, evaluations, holdings, spooled }))
+    }
+
+    /// The spooled updates of a run from round `first` on. One that is damaged is computed again by its owner.
+    fn spooled(&self, run: RunId, first: Round) -> Result<Vec<Spooled>, StoreError> {
+        let read = |row: SpoolRow| match self.blobs.get(row.blob) {
+            Ok(payload) => {
+                let SpoolRow { round, unit, report, .. } = row;
+                Some(Spooled { round, unit, payload: payload.into(), report })
+            }
+            Err(why) => {
+                tracing::error!(%run, round = %row.round, unit = %row.unit, %why, "a spooled update is lost");
+                None
+            }
+        };
+        Ok(self.metadata.spooled(run, first)?.into_iter().filter_map(read).collect())
     }
 }

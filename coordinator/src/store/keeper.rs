@@ -4,12 +4,13 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use bytes::Bytes;
 use syngrad_engine::keeping::{Contents, Setback, Step, Writing};
 use syngrad_engine::state::TrainingState;
-use syngrad_engine::{Digest, Round, RunId};
+use syngrad_engine::{Digest, Round, RunId, Unit};
 use tokio::sync::mpsc;
 
-use super::{CheckpointRow, Entry, Folder, Store as _, StoreError};
+use super::{CheckpointRow, Entry, Folder, Report, SpoolRow, Store as _, StoreError};
 use crate::driver::Message;
 
 /// Something to keep.
@@ -17,8 +18,26 @@ use crate::driver::Message;
 pub(crate) struct Order {
     pub(crate) run: RunId,
     pub(crate) entry: Entry,
-    /// The training state to keep with it; what opens the round after those in the entry.
-    pub(crate) checkpoint: Option<Box<TrainingState>>,
+    /// What to keep with it that has no place in a row.
+    pub(crate) bulk: Option<Bulk>,
+}
+
+/// What is kept as a blob.
+#[derive(Debug)]
+pub(crate) enum Bulk {
+    /// The training state that opens the round after those in the entry.
+    State(Box<TrainingState>),
+    /// An update.
+    Update(ToSpool),
+}
+
+/// An update that its worker shall not have to compute again.
+#[derive(Debug)]
+pub(crate) struct ToSpool {
+    pub(crate) round: Round,
+    pub(crate) unit: Unit,
+    pub(crate) payload: Bytes,
+    pub(crate) report: Report,
 }
 
 /// What became of an order.
@@ -72,10 +91,8 @@ fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<
             let _ = driver.blocking_send(Message::Kept(kept));
         }
     };
-    while let Ok(Order { run, entry, checkpoint }) = orders.recv() {
-        let contents = if checkpoint.is_some() { Contents::Whole } else { Contents::Rows };
-        let state = checkpoint.map(|state| (state.round(), state.encode()));
-        let mut order = InWork { writing: Writing::new(contents), run, entry, state, unnamed: Vec::new() };
+    while let Ok(Order { run, entry, bulk }) = orders.recv() {
+        let mut order = InWork::new(run, entry, bulk);
         while let Some(step) = order.writing.next() {
             match order.take(step, &mut folder) {
                 Ok(()) => order.writing.done(),
@@ -97,25 +114,52 @@ struct InWork {
     writing: Writing,
     run: RunId,
     entry: Entry,
-    /// The encoded training state, and the round that it opens.
-    state: Option<(Round, Vec<u8>)>,
+    /// The blob, and the row that names it.
+    blob: Option<(Bytes, NamedBy)>,
     /// Blobs that may have lost their name.
     unnamed: Vec<Digest>,
 }
 
+#[derive(Clone, Copy)]
+enum NamedBy {
+    Checkpoint { round: Round },
+    Spool { round: Round, unit: Unit, report: Report },
+}
+
 impl InWork {
-    fn take(&mut self, step: Step, folder: &mut Folder) -> Result<(), StoreError> {
-        match (step, &self.state) {
-            (Step::Blob, Some((round, state))) => {
-                self.unnamed = folder.metadata.blobs()?;
-                let blob = folder.blobs.put(state.clone())?;
-                self.unnamed.push(blob);
-                self.entry.checkpoint = Some(CheckpointRow { round: *round, blob });
-                Ok(())
+    fn new(run: RunId, entry: Entry, bulk: Option<Bulk>) -> Self {
+        let (contents, blob) = match bulk {
+            None => (Contents::Rows, None),
+            Some(Bulk::State(state)) => {
+                let named_by = NamedBy::Checkpoint { round: state.round() };
+                (Contents::Whole, Some((state.encode().into(), named_by)))
             }
-            (Step::Blob, None) => Ok(()),
-            (Step::Rows, _) => folder.metadata.keep(self.run, &self.entry),
-            (Step::Sweep, _) => folder.forget_unnamed(std::mem::take(&mut self.unnamed)),
+            Some(Bulk::Update(ToSpool { round, unit, payload, report })) => {
+                (Contents::Update, Some((payload, NamedBy::Spool { round, unit, report })))
+            }
+        };
+        Self { writing: Writing::new(contents), run, entry, blob, unnamed: Vec::new() }
+    }
+
+    fn take(&mut self, step: Step, folder: &mut Folder) -> Result<(), StoreError> {
+        match step {
+            Step::Blob => self.put(folder),
+            Step::Rows => folder.metadata.keep(self.run, &self.entry),
+            Step::Sweep => folder.forget_unnamed(std::mem::take(&mut self.unnamed)),
         }
+    }
+
+    fn put(&mut self, folder: &Folder) -> Result<(), StoreError> {
+        let Some((bytes, named_by)) = &self.blob else { return Ok(()) };
+        self.unnamed = folder.metadata.blobs()?;
+        let blob = folder.blobs.put(bytes.clone())?;
+        self.unnamed.push(blob);
+        match *named_by {
+            NamedBy::Checkpoint { round } => self.entry.checkpoint = Some(CheckpointRow { round, blob }),
+            NamedBy::Spool { round, unit, report } => {
+                self.entry.spooled = Some(SpoolRow { round, unit, blob, report });
+            }
+        }
+        Ok(())
     }
 }

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use syngrad_engine::keeping::{CHECKPOINTS, Epoch};
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, Round, RunId};
+use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use uuid::Uuid;
 
-use super::{CheckpointRow, EndPhase, Ending, Entry, RunRow, Store, StoreError};
+use super::{CheckpointRow, EndPhase, Ending, Entry, Holding, Report, RunRow, SpoolRow, Store, StoreError};
 use crate::status::Point;
 
 /// The steps from an empty database to this release's, each applied once. A step never changes after a release.
@@ -31,6 +32,14 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE checkpoints (
         run BLOB NOT NULL, round INTEGER NOT NULL, blob BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round)
+    ) STRICT, WITHOUT ROWID;
+", "
+    CREATE TABLE holdings (
+        run BLOB NOT NULL, partner TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, partner)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE spool (
+        run BLOB NOT NULL, round INTEGER NOT NULL, unit INTEGER NOT NULL, blob BLOB NOT NULL, saturated INTEGER NOT NULL,
+        loss_sum REAL NOT NULL, samples INTEGER NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round, unit)
     ) STRICT, WITHOUT ROWID;
 "];
 
@@ -168,13 +177,37 @@ impl Store for Sqlite {
         })
     }
 
+    fn holdings(&self, run: RunId) -> Result<Vec<Holding>, StoreError> {
+        let query = "SELECT partner, data FROM holdings WHERE run = ?1 ORDER BY partner";
+        self.rows(query, [run.0], |row| {
+            let partner: String = row.get(0)?;
+            let partner = PartnerName::parse(&partner)
+                .map_err(|why| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why.into()))?;
+            Ok(Holding { partner, data: Digest(row.get(1)?) })
+        })
+    }
+
+    fn spooled(&self, run: RunId, first: Round) -> Result<Vec<SpoolRow>, StoreError> {
+        let query = "SELECT round, unit, blob, saturated, loss_sum, samples FROM spool
+                     WHERE run = ?1 AND round >= ?2 ORDER BY round, unit";
+        self.rows(query, params![run.0, first.0], |row| {
+            Ok(SpoolRow {
+                round: Round(row.get(0)?),
+                unit: Unit(row.get(1)?),
+                blob: Digest(row.get(2)?),
+                report: Report { saturated: row.get(3)?, loss: (row.get(4)?, row.get(5)?) },
+            })
+        })
+    }
+
     fn blobs(&self) -> Result<Vec<Digest>, StoreError> {
-        self.rows("SELECT DISTINCT blob FROM checkpoints", [], |row| Ok(Digest(row.get(0)?)))
+        let query = "SELECT blob FROM checkpoints UNION SELECT blob FROM spool";
+        self.rows(query, [], |row| Ok(Digest(row.get(0)?)))
     }
 }
 
 fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch) -> rusqlite::Result<()> {
-    let Entry { begun, rounds, evaluations, checkpoint, ending } = entry;
+    let Entry { begun, rounds, evaluations, holdings, spooled, checkpoint, ending } = entry;
     let run = run.0;
     if let Some(RunRow { name, spec, spec_digest, .. }) = begun {
         transaction.execute(
@@ -194,6 +227,16 @@ fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch)
     for Point { round, accuracy, loss, at } in evaluations {
         insert.execute(params![run, round.0, accuracy, loss, at.as_secs_f64()])?;
     }
+    for Holding { partner, data } in holdings {
+        transaction
+            .execute("INSERT OR REPLACE INTO holdings VALUES (?1, ?2, ?3)", params![run, partner.as_str(), data.0])?;
+    }
+    if let Some(SpoolRow { round, unit, blob, report: Report { saturated, loss: (loss_sum, samples) } }) = spooled {
+        transaction.execute(
+            "INSERT OR REPLACE INTO spool VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![run, round.0, unit.0, blob.0, saturated, loss_sum, samples, epoch.0],
+        )?;
+    }
     if let Some(CheckpointRow { round, blob }) = checkpoint {
         transaction.execute(
             "INSERT OR REPLACE INTO checkpoints (run, round, blob, epoch) VALUES (?1, ?2, ?3, ?4)",
@@ -204,6 +247,10 @@ fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch)
              (SELECT round FROM checkpoints WHERE run = ?1 ORDER BY round DESC LIMIT ?2)",
             params![run, CHECKPOINTS],
         )?;
+        transaction.execute(
+            "DELETE FROM spool WHERE run = ?1 AND round < (SELECT min(round) FROM checkpoints WHERE run = ?1)",
+            [run],
+        )?;
     }
     if let Some(Ending { phase, reason }) = ending {
         let phase = match phase {
@@ -211,6 +258,7 @@ fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch)
             EndPhase::Stopped => "stopped",
             EndPhase::Failed => "failed",
         };
+        transaction.execute("DELETE FROM spool WHERE run = ?1", [run])?;
         transaction.execute("UPDATE runs SET phase = ?2, reason = ?3 WHERE run = ?1", params![run, phase, reason])?;
     }
     Ok(())

@@ -32,7 +32,7 @@ fn round(number: u32) -> Commit {
 /// Keeps an entry whose checkpoint, if it has one, is these bytes.
 fn keep(folder: &mut Folder, mut entry: Entry, checkpoint: Option<(u32, &[u8])>) {
     entry.checkpoint = checkpoint.map(|(round, state)| {
-        let blob = folder.blobs.put(state.to_vec()).expect("room for a blob");
+        let blob = folder.blobs.put(state.to_vec().into()).expect("room for a blob");
         CheckpointRow { round: Round(round), blob }
     });
     folder.metadata.keep(RUN, &entry).expect("room for an entry");
@@ -71,6 +71,42 @@ fn a_run_is_found_where_it_was_left() {
     assert_eq!(found.row, begun());
     assert_eq!(found.state.as_deref(), Some(&b"newer"[..]));
     assert_eq!(found.ledger, [round(3), round(4)]);
+}
+
+fn spooled(path: &Path) -> Vec<(u32, u32, Vec<u8>)> {
+    let found = unfinished(path).expect("whole state").expect("a run");
+    found.spooled.iter().map(|of| (of.round.0, of.unit.0, of.payload.to_vec())).collect()
+}
+
+/// Spools an update of `unit` in `round`.
+fn spool(folder: &mut Folder, round: u32, unit: u32, payload: &[u8]) {
+    let blob = folder.blobs.put(payload.to_vec().into()).expect("room for a blob");
+    let report = Report { saturated: 1, loss: (0.5, 8) };
+    let row = SpoolRow { round: Round(round), unit: Unit(unit), blob, report };
+    folder.metadata.keep(RUN, &Entry { spooled: Some(row), ..Entry::default() }).expect("room for an entry");
+}
+
+#[test]
+fn spooled_updates_stay_as_long_as_their_round_may_be_computed_again() {
+    let path = folder();
+    a_run(path.path());
+    let mut opened = Folder::open(path.path()).expect("the folder");
+    spool(&mut opened, 2, 0, b"before the newer checkpoint");
+    spool(&mut opened, 3, 1, b"after it");
+    spool(&mut opened, 4, 0, b"of the open round");
+    drop(opened);
+    let beyond = vec![(3, 1, b"after it".to_vec()), (4, 0, b"of the open round".to_vec())];
+    assert_eq!(spooled(path.path()), beyond, "rounds before the checkpoint are history");
+    let mut opened = Folder::open(path.path()).expect("the folder");
+    keep(&mut opened, Entry::default(), Some((4, b"newest")));
+    let first = opened.metadata.spooled(RUN, Round(0)).expect("rows").first().map(|row| row.round);
+    assert_eq!(first, Some(Round(3)), "the older of the two checkpoints opens round 3");
+    drop(opened);
+    assert_eq!(blob_files(path.path()).len(), 6, "nothing is swept yet");
+    drop(Folder::open(path.path()).expect("the folder"));
+    assert_eq!(blob_files(path.path()).len(), 4, "two checkpoints, two updates");
+    std::fs::write(blob_file(path.path(), b"of the open round"), b"another").expect("a blob can be damaged");
+    assert_eq!(spooled(path.path()), [], "a damaged one is computed again");
 }
 
 #[test]
@@ -175,7 +211,7 @@ fn a_later_schema_is_left_alone() {
     database.pragma_update(None, "user_version", 99).expect("the version can be set");
     drop(database);
     let refused = unfinished(path.path()).map(drop);
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 2, .. })), "{refused:?}");
 }
 
 #[test]
@@ -186,7 +222,7 @@ fn blobs_that_nothing_names_are_deleted() {
     let keeper = Keeper::start(Folder::open(path.path()).expect("the folder"), driver.downgrade()).expect("a thread");
     let layout = Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout");
     let state = state(Arc::new(layout));
-    keeper.keep(Order { run: RUN, entry: Entry::default(), checkpoint: Some(Box::new(state)) });
+    keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state))) });
     keeper.finish();
     assert!(matches!(inbox.try_recv(), Ok(crate::driver::Message::Kept(Kept::Done))));
     // Round 0's state is older than both of the others, so it is not one of the two that are kept.
@@ -198,7 +234,7 @@ fn a_blob_that_a_crash_left_behind_is_deleted() {
     let path = folder();
     a_run(path.path());
     let folder = Folder::open(path.path()).expect("the folder");
-    folder.blobs.put(b"nobody's".to_vec()).expect("room for a blob");
+    folder.blobs.put(b"nobody's".to_vec().into()).expect("room for a blob");
     drop(folder);
     assert_eq!(blob_files(path.path()).len(), 3);
     drop(Folder::open(path.path()).expect("the folder"));

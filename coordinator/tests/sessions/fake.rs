@@ -188,6 +188,7 @@ pub(crate) fn ready(opened: &RunOpened, spec: &CanonicalSpec) -> Ready {
         run: opened.run,
         layout: opened.layout,
         fingerprint: fingerprint(spec.spec(), Device::default()),
+        data: None,
         milli_units_per_second: 1_000_000,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use syngrad_common::wire::{FetchShard, ToCoordinator, ToWorker};
+use syngrad_common::wire::{FetchShard, Source, ToCoordinator, ToWorker};
 use syngrad_common::{Code, Failure, status};
 use syngrad_coordinator::{Config, Patience, State, serve};
 use syngrad_engine::Digest;
@@ -123,18 +123,18 @@ async fn a_shard_goes_to_whom_it_is_leased_and_to_nobody_else() {
     let task = worker.first_task().await;
     let (_stranger, other_token) = FakeWorker::seated(cluster.connect().await, 2).await;
     let mut client = TrainingServiceClient::new(cluster.channel.clone());
-    let leased = task.leased.units[0];
+    let Source::Shard(leased) = task.leased.units[0].source else { panic!("the coordinator has the samples") };
     let request = |resume, shard| v1::FetchShardRequest::from(FetchShard { run: task.leased.run, shard, resume });
-    let mut stream = client.fetch_shard(request(token, leased.shard)).await.expect("it is leased").into_inner();
+    let mut stream = client.fetch_shard(request(token, leased.digest)).await.expect("it is leased").into_inner();
     let mut shard = Vec::new();
     while let Some(piece) = stream.message().await.expect("whole") {
         shard.extend_from_slice(&piece.payload);
     }
-    assert_eq!((Digest::of(Domain::Shard, &shard), shard.len() as u64), (leased.shard, leased.shard_bytes));
+    assert_eq!((Digest::of(Domain::Shard, &shard), shard.len() as u64), (leased.digest, leased.bytes));
     for (resume, shard, code) in [
-        (other_token, leased.shard, Code::ShardNotLeased),
+        (other_token, leased.digest, Code::ShardNotLeased),
         (token, Digest([1; 32]), Code::ShardNotLeased),
-        (syngrad_common::wire::ResumeToken::new([0; 32]), leased.shard, Code::NotAuthorized),
+        (syngrad_common::wire::ResumeToken::new([0; 32]), leased.digest, Code::NotAuthorized),
     ] {
         let refused = client.fetch_shard(request(resume, shard)).await.expect_err("refused");
         assert_eq!(status::read(&refused).code, code);

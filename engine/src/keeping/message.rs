@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::HistoryDiffers;
-use crate::id::{Round, RunId};
+use crate::id::{LeaseId, MemberId, Round, RunId};
 use crate::spec::{Durability, RunSpec};
 use crate::state::Commit;
 
@@ -35,7 +35,11 @@ impl Cadence {
     pub fn new(spec: &RunSpec, rounds: u32) -> Self {
         Self {
             rounds,
-            checkpoint_rounds: spec.checkpoint.rounds,
+            // An update of private samples may have cost hours: what is spooled for later rounds shall not pile up.
+            checkpoint_rounds: match spec.data.private_samples() {
+                Some(_) => 1,
+                None => spec.checkpoint.rounds,
+            },
             checkpoint_time: Duration::try_from_secs_f64(spec.checkpoint.seconds).unwrap_or(Duration::MAX),
             durability: spec.durability,
         }
@@ -82,6 +86,8 @@ pub enum Event {
     Begun(Begun),
     /// A round was committed in memory; the run has not been told.
     Committed(Commit),
+    /// An update of private samples was counted; its member has not been told.
+    Counted(Counted),
     /// The run is over for this process.
     Ended(RunEnd),
     /// The oldest order is durable.
@@ -100,8 +106,19 @@ pub enum Event {
 pub enum Contents {
     /// Rows.
     Rows,
+    /// Rows, and the update that was counted last.
+    Update,
     /// Rows, and the training state as it is now.
     Whole,
+}
+
+/// An update that counts, and who waits to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The member.
+    pub member: MemberId,
+    /// The lease that it answered.
+    pub lease: LeaseId,
 }
 
 /// Something the shell is to do.
@@ -120,6 +137,8 @@ pub enum Action {
         /// The run.
         run: RunId,
     },
+    /// Tell the member that its update is accepted: it will not be asked for it again.
+    Accept(Counted),
     /// Tell the run that its round is committed.
     Step {
         /// The round.

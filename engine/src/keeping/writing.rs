@@ -10,9 +10,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What is done for an order, one step after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Make the training state durable, under the digest of its bytes.
+    /// Make the training state or the update durable, under the digest of its bytes.
     Blob,
-    /// Make all rows durable in one transaction; the one of the checkpoint names the blob.
+    /// Make all rows durable in one transaction; one of them names the blob.
     Rows,
     /// Delete the blobs that no row names any more.
     Sweep,
@@ -48,7 +48,7 @@ impl Writing {
     #[must_use]
     pub fn new(contents: Contents) -> Self {
         let next = match contents {
-            Contents::Whole => Step::Blob,
+            Contents::Whole | Contents::Update => Step::Blob,
             Contents::Rows => Step::Rows,
         };
         Self { next: Some(next), contents }
@@ -65,7 +65,7 @@ impl Writing {
         self.next = match (self.next, self.contents) {
             (Some(Step::Blob), _) => Some(Step::Rows),
             (Some(Step::Rows), Contents::Whole) => Some(Step::Sweep),
-            (Some(Step::Rows), Contents::Rows) | (Some(Step::Sweep) | None, _) => None,
+            (Some(Step::Rows), Contents::Rows | Contents::Update) | (Some(Step::Sweep) | None, _) => None,
         };
     }
 

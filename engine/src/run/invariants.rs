@@ -31,6 +31,9 @@ pub enum Invariant {
     /// A lease belongs to somebody who is not a member.
     #[error("lease {0} belongs to somebody who left")]
     LeasedToNobody(LeaseId),
+    /// A unit is leased to a partner who has not its samples.
+    #[error("unit {0} is leased to a partner who has not its samples")]
+    LeasedToStranger(Unit),
     /// An open lease has a unit that is counted, so that its update could never count.
     #[error("open lease {lease} has unit {unit}, which is counted")]
     OpenLeaseOfCounted {
@@ -115,13 +118,11 @@ impl Run {
             return Err(Invariant::EndlessWait("the open round has no deadline"));
         }
         let taken = round.taken(|member| self.members.get(member).map(|of| &of.partner));
-        let has_room =
-            |partner| taken.get(partner).map_or(0, |units| units.len()) < self.config.quorum.max_partner_units as usize;
-        let somebody_has_room = self.members.iter().any(|(_, member)| has_room(&member.partner));
-        match round.uncovered().first() {
-            Some(&unit) if somebody_has_room => Err(Invariant::Abandoned(unit)),
-            Some(_) | None => Ok(()),
-        }
+        let has_room = |partner| taken.get(partner).map_or(0, |units| units.len()) < self.partner_cap() as usize;
+        let could = |unit: &Unit| {
+            self.members.iter().any(|(id, member)| has_room(&member.partner) && self.may_compute(*unit, id))
+        };
+        round.uncovered().into_iter().find(could).map_or(Ok(()), |unit| Err(Invariant::Abandoned(unit)))
     }
 
     fn check_leases(&self, round: &OpenRound) -> Result<(), Invariant> {
@@ -129,6 +130,9 @@ impl Run {
         for (lease, grant) in round.grants() {
             if !self.members.contains(grant.member) {
                 return Err(Invariant::LeasedToNobody(lease));
+            }
+            if let Some(&unit) = grant.units.iter().find(|unit| !self.may_compute(**unit, grant.member)) {
+                return Err(Invariant::LeasedToStranger(unit));
             }
             if grant.standing != Standing::Open {
                 continue;
@@ -145,7 +149,7 @@ impl Run {
     }
 
     fn check_partners(&self, round: &OpenRound) -> Result<(), Invariant> {
-        let most = self.config.quorum.max_partner_units;
+        let most = self.partner_cap();
         let taken = round.taken(|member| self.members.get(member).map(|of| &of.partner));
         let fullest = taken.values().map(|units| units.len()).max().unwrap_or(0);
         match fullest > most as usize {

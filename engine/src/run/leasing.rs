@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::member::{Member, Members};
 use super::round::OpenRound;
-use super::{Action, Lease, Phase, REPLAN_EVERY, Run};
+use super::{Action, Lease, Ownership, Phase, REPLAN_EVERY, Run};
 use crate::id::{LeaseId, MemberId, Time, Unit, Units};
-use crate::lease::{self, Candidate};
+use crate::lease::{self, Candidate, Taken};
 use crate::planted::Bug;
 use crate::spec::OnMissing;
 
@@ -15,14 +15,25 @@ impl Run {
     pub(super) fn advance(&mut self, now: Time, out: &mut Vec<Action>) {
         match &self.phase {
             Phase::Gathering if self.can_open() => self.open(now, out),
+            Phase::Gathering => self.set_open_by(now),
             Phase::Collecting(_) => self.collect(now, out),
-            Phase::Gathering | Phase::Stepping | Phase::Evaluating | Phase::Over(_) => {}
+            Phase::Stepping | Phase::Evaluating | Phase::Over(_) => {}
         }
     }
 
     /// Whether as many partners are present as a round needs to lease and to close.
     pub(super) fn has_quorum(&self) -> bool {
         self.members.partners() >= self.config.quorum.min_partners && self.members.count() > 0
+    }
+
+    /// A run that goes on without those who are missing does not wait for them between two rounds either. Before the
+    /// first round it does: nobody is missing who never came.
+    fn set_open_by(&mut self, now: Time) {
+        let deadline = now.after(self.config.quorum.round_deadline);
+        match self.config.quorum.on_missing {
+            OnMissing::Skip if self.round.0 > 0 => _ = self.open_by.get_or_insert(deadline),
+            OnMissing::Skip | OnMissing::Wait | OnMissing::ReLease => {}
+        }
     }
 
     /// Workers without which the next round does not open.
@@ -35,19 +46,45 @@ impl Run {
 
     /// Units of a round that the partners present may hold.
     pub(super) fn placeable(&self) -> u32 {
+        if let Ownership::Private { owners } = &self.config.ownership {
+            let present = owners.iter().filter(|owner| self.members.has_partner(owner)).count();
+            return u32::try_from(present).unwrap_or(u32::MAX);
+        }
         self.members.partners().saturating_mul(self.most_per_partner()).min(self.config.units)
     }
 
     pub(super) fn most_per_partner(&self) -> u32 {
         match self.planted.has(Bug::PartnerCapIgnored) {
             true => self.config.units,
-            false => self.config.quorum.max_partner_units,
+            false => self.partner_cap(),
         }
     }
 
-    /// A round that could never get all the units it needs does not open.
+    /// The most units of a round that one partner may have. What a partner owns it has whole: a spec whose owners weigh
+    /// more than they may is refused.
+    pub(super) fn partner_cap(&self) -> u32 {
+        match self.config.ownership {
+            Ownership::Private { .. } => self.config.units,
+            Ownership::Assigned => self.config.quorum.max_partner_units,
+        }
+    }
+
+    pub(super) fn is_private(&self) -> bool {
+        matches!(self.config.ownership, Ownership::Private { .. })
+    }
+
+    /// Whether the samples of `unit` are at hand for `member`.
+    pub(super) fn may_compute(&self, unit: Unit, member: MemberId) -> bool {
+        let planted = self.planted.has(Bug::OwnerIgnored);
+        let owner = self.config.ownership.owner(unit).filter(|_| !planted);
+        owner.is_none_or(|owner| self.members.get(member).is_some_and(|member| member.partner == *owner))
+    }
+
+    /// A round that could never get all the units it needs does not open, but owners of private samples may still come
+    /// while the others compute.
     pub(super) fn can_open(&self) -> bool {
         let needed = match self.config.quorum.on_missing {
+            OnMissing::Wait | OnMissing::ReLease if self.is_private() => 1,
             OnMissing::Wait | OnMissing::ReLease => self.config.units,
             OnMissing::Skip => self.config.quorum.min_units,
         };
@@ -57,25 +94,64 @@ impl Run {
 
     fn open(&mut self, now: Time, out: &mut Vec<Action>) {
         self.plan();
+        self.open_by = None;
         out.push(Action::Open { round: self.round });
         self.phase = Phase::Collecting(OpenRound::new(self.config.units));
-        for (member, units) in self.allocation.by_member() {
-            self.assign(now, member, units, out);
+        let reused = self.reuse(out);
+        for (member, mut units) in self.allocation.by_member() {
+            units.retain(|unit| !reused.contains(unit));
+            if !units.is_empty() {
+                self.assign(now, member, units, out);
+            }
         }
         self.collect(now, out);
+    }
+
+    /// Counts what was spooled of the open round before a restart.
+    fn reuse(&mut self, out: &mut Vec<Action>) -> Units {
+        self.spooled = self.spooled.split_off(&self.round);
+        let spooled = self.spooled.remove(&self.round).unwrap_or_default();
+        let owned = spooled.into_iter().filter_map(|unit| Some((unit, self.config.ownership.owner(unit)?.clone())));
+        let owned: Vec<_> = owned.collect();
+        if let Phase::Collecting(round) = &mut self.phase {
+            owned.iter().for_each(|(unit, owner)| round.reuse(*unit, owner));
+        }
+        let units: Units = owned.into_iter().map(|(unit, _)| unit).collect();
+        if !units.is_empty() {
+            out.push(Action::Reuse { round: self.round, units: units.clone() });
+        }
+        units
     }
 
     /// Allocates the units anew if somebody came or went, by the speeds that they were allocated by before, so that
     /// only what must move moves; and by measured speeds now and then, if that is worth it.
     fn plan(&mut self) {
         let most = self.most_per_partner();
-        if self.stale_allocation {
+        if self.is_private() {
+            self.allocate_to_owners();
+        } else if self.stale_allocation {
             self.allocation.rebalance(&candidates(&self.members, |member| member.planned, &Loads::new()), most);
             self.stale_allocation = false;
         } else if self.round.0.is_multiple_of(REPLAN_EVERY) {
             let measured = candidates(&self.members, |member| member.speed, &Loads::new());
             if self.allocation.rebalance_if_faster(&measured, most) {
                 self.members.values_mut().for_each(|member| member.planned = member.speed);
+            }
+        }
+    }
+
+    /// Private units stay with their holder as long as it is there; of several workers of an owner, the one with the
+    /// fewest units gets the next.
+    fn allocate_to_owners(&mut self) {
+        self.stale_allocation = false;
+        for unit in
+            (0..self.config.units).map(Unit).filter(|unit| self.allocation.holder(*unit).is_none()).collect::<Vec<_>>()
+        {
+            let held = self.allocation.by_member();
+            let load = |member: &MemberId| held.get(member).map_or(0, Units::len);
+            let able = self.members.iter().map(|(id, _)| id).filter(|member| self.may_compute(unit, *member));
+            if let Some(member) = able.min_by_key(|member| (load(member), *member)) {
+                self.allocation.give(unit, member);
             }
         }
     }
@@ -93,15 +169,13 @@ impl Run {
         let on_missing = self.config.quorum.on_missing;
         let deadline = now.after(self.config.quorum.round_deadline);
         let Phase::Collecting(round) = &mut self.phase else { return };
-        if !quorate {
-            round.deadline = None;
-            return;
-        }
         match on_missing {
             OnMissing::Wait => {}
-            OnMissing::ReLease | OnMissing::Skip => {
-                round.deadline.get_or_insert(deadline);
-            }
+            OnMissing::ReLease if !quorate => round.deadline = None,
+            OnMissing::ReLease | OnMissing::Skip => _ = round.deadline.get_or_insert(deadline),
+        }
+        if !quorate {
+            return;
         }
         let enough = self.config.units - u32::from(self.planted.has(Bug::ClosedBelowAllUnits));
         match round.counted_len() >= enough {
@@ -144,13 +218,34 @@ impl Run {
     ) -> BTreeMap<MemberId, Units> {
         let candidates = candidates(&self.members, |member| member.speed, &round.loads());
         let taken = round.taken(|member| self.members.get(member).map(|of| &of.partner));
+        let suits = |unit, member| self.may_compute(unit, member) && suits(unit, member);
         lease::hand_out(units, &candidates, taken, self.most_per_partner(), suits)
     }
 
     pub(super) fn close(&mut self, out: &mut Vec<Action>) {
         let Phase::Collecting(round) = &self.phase else { return };
+        let partner_of = |member| self.members.get(member).map(|of: &Member| &of.partner);
+        let (used, missing) = (round.used(partner_of), self.missing_of(round));
         out.push(Action::Close { round: self.round, units: round.counted() });
         self.phase = Phase::Stepping;
+        self.participations.closed(&used, &missing);
+    }
+
+    /// Units that a round closes without, by the partner that should have computed them.
+    pub(super) fn missing_of(&self, round: &OpenRound) -> Taken {
+        let missing = round.missing();
+        if missing.is_empty() {
+            return Taken::new();
+        }
+        let mut of_partners = round.unanswered(|member| self.members.get(member).map(|of| &of.partner));
+        of_partners.values_mut().for_each(|units| units.retain(|unit| missing.contains(unit)));
+        for unit in missing {
+            if let Some(owner) = self.config.ownership.owner(unit) {
+                of_partners.entry(owner.clone()).or_default().insert(unit);
+            }
+        }
+        of_partners.retain(|_, units| !units.is_empty());
+        of_partners
     }
 }
 

@@ -118,6 +118,10 @@ impl Members {
         self.by_id.values().any(|member| member.worker == worker)
     }
 
+    pub(super) fn has_partner(&self, partner: &PartnerName) -> bool {
+        self.by_partner.contains_key(partner)
+    }
+
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }

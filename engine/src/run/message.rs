@@ -4,9 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::id::{LeaseId, MemberId, PartnerName, Round, Units, WorkerId};
+use crate::id::{LeaseId, MemberId, PartnerName, Round, Unit, Units, WorkerId};
 use crate::reject::Rejection;
-use crate::spec::{OnMissing, Quorum};
+use crate::spec::{DataSpec, OnMissing, Quorum};
+
+/// Partners that a sentence names.
+const MAX_NAMED: usize = 8;
 
 /// What a run is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +26,42 @@ pub struct RunConfig {
     pub quorum: QuorumRule,
     /// How long a member may be silent before it counts as dead.
     pub silence: Duration,
+    /// Who may compute what.
+    pub ownership: Ownership,
+}
+
+/// Who may compute the units of a round.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Ownership {
+    /// Anybody: the coordinator has the samples and assigns them.
+    Assigned,
+    /// Each unit one partner, which keeps its samples to itself.
+    Private {
+        /// The partner of each unit.
+        owners: Vec<PartnerName>,
+    },
+}
+
+impl Ownership {
+    /// What `data` means for who may compute what.
+    #[must_use]
+    pub fn of(data: &DataSpec) -> Self {
+        match data {
+            DataSpec::Mnist { .. } | DataSpec::Synthetic { .. } => Self::Assigned,
+            DataSpec::Private { partners, .. } => {
+                Self::Private { owners: partners.iter().map(|of| of.partner.clone()).collect() }
+            }
+        }
+    }
+
+    /// The only partner that may compute `unit`; none if anybody may.
+    #[must_use]
+    pub fn owner(&self, unit: Unit) -> Option<&PartnerName> {
+        match self {
+            Self::Assigned => None,
+            Self::Private { owners } => owners.get(unit.0 as usize),
+        }
+    }
 }
 
 /// [`Quorum`] in the units the machine decides in.
@@ -154,6 +193,13 @@ pub enum Action {
         /// The round.
         round: Round,
     },
+    /// Add the payloads that were spooled for these units of the round before a restart: they are counted.
+    Reuse {
+        /// The round.
+        round: Round,
+        /// The units.
+        units: Units,
+    },
     /// Send the round's params (once a member and round) and this lease.
     Assign {
         /// The member.
@@ -241,6 +287,13 @@ pub enum Waiting {
         /// Units of the round that nobody may hold for now.
         unassigned: u32,
     },
+    /// For partners who have the samples of units that nobody else can compute.
+    ForOwners {
+        /// The round.
+        round: Round,
+        /// Partners without a worker, in the order of units.
+        absent: Vec<PartnerName>,
+    },
     /// For updates of the open round.
     ForUpdates {
         /// The round.
@@ -280,6 +333,9 @@ impl fmt::Display for Waiting {
                 "waiting for another partner: those present hold as much as max_partner_weight allows, {unassigned} \
                  units are left over"
             ),
+            Self::ForOwners { round, absent } => {
+                write!(f, "round {round} waits for partners who have no worker here: {}", name_some(absent.iter()))
+            }
             Self::ForUpdates { round, counted, needed, members } => write!(
                 f,
                 "waiting for updates of round {round}: {counted} of {needed} units are counted, {} workers have not \
@@ -290,6 +346,17 @@ impl fmt::Display for Waiting {
             Self::ForEvaluation { round } => write!(f, "evaluating round {round}"),
             Self::Over => f.write_str("the run is over"),
         }
+    }
+}
+
+/// The first few names, and how many more there are.
+pub(super) fn name_some<'a>(partners: impl ExactSizeIterator<Item = &'a PartnerName>) -> String {
+    let more = partners.len().saturating_sub(MAX_NAMED);
+    let shown = partners.take(MAX_NAMED).map(PartnerName::as_str).collect::<Vec<_>>().join(", ");
+    match (shown.is_empty(), more) {
+        (true, _) => "nobody in particular".to_owned(),
+        (false, 0) => shown,
+        (false, more) => format!("{shown} and {more} more"),
     }
 }
 
@@ -306,8 +373,21 @@ pub struct RunView {
     pub members: Vec<MemberView>,
     /// Counters since the run began.
     pub counters: Counters,
+    /// What each partner has given to the rounds committed so far, in order of names.
+    pub participation: Vec<(PartnerName, Participation)>,
     /// How it ended, if it has.
     pub outcome: Option<Outcome>,
+}
+
+/// What a partner has given to the rounds committed so far, in units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Participation {
+    /// Units that are in the params.
+    pub used: u64,
+    /// Units that came after their round had closed.
+    pub late: u64,
+    /// Units that a round closed without, although they were the partner's to compute.
+    pub missing: u64,
 }
 
 /// What a member looks like from outside.

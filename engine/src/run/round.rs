@@ -34,7 +34,7 @@ pub(super) struct OpenRound {
     counted: Vec<bool>,
     /// Open leases of each unit.
     cover: Vec<u16>,
-    /// Counted units of partners' members that are gone.
+    /// Counted units of partners' members that are gone, be it with an earlier coordinator.
     departed: Taken,
 }
 
@@ -78,6 +78,12 @@ impl OpenRound {
         for other in overtaken {
             self.settle(other, Standing::Overtaken);
         }
+    }
+
+    /// Counts units of `partner` whose update outlived a restart.
+    pub(super) fn reuse(&mut self, unit: Unit, partner: &PartnerName) {
+        self.counted[unit.0 as usize] = true;
+        self.departed.entry(partner.clone()).or_default().insert(unit);
     }
 
     /// Ends an open lease.
@@ -177,12 +183,35 @@ impl OpenRound {
     /// What each partner holds or has answered, given the partner of each live member.
     pub(super) fn taken<'a>(&self, partner_of: impl Fn(MemberId) -> Option<&'a PartnerName>) -> Taken {
         let mut taken = self.departed.clone();
-        for grant in self.leases.values().filter(|grant| grant.standing != Standing::Overtaken) {
+        self.gather(&mut taken, partner_of, |standing| standing != Standing::Overtaken);
+        taken
+    }
+
+    /// What each partner has answered.
+    pub(super) fn used<'a>(&self, partner_of: impl Fn(MemberId) -> Option<&'a PartnerName>) -> Taken {
+        let mut used = self.departed.clone();
+        self.gather(&mut used, partner_of, |standing| standing == Standing::Counted);
+        used
+    }
+
+    /// What each partner holds and has not answered.
+    pub(super) fn unanswered<'a>(&self, partner_of: impl Fn(MemberId) -> Option<&'a PartnerName>) -> Taken {
+        let mut unanswered = Taken::new();
+        self.gather(&mut unanswered, partner_of, |standing| standing == Standing::Open);
+        unanswered
+    }
+
+    fn gather<'a>(
+        &self,
+        taken: &mut Taken,
+        partner_of: impl Fn(MemberId) -> Option<&'a PartnerName>,
+        counts: impl Fn(Standing) -> bool,
+    ) {
+        for grant in self.leases.values().filter(|grant| counts(grant.standing)) {
             if let Some(partner) = partner_of(grant.member) {
                 taken.entry(partner.clone()).or_default().extend(&grant.units);
             }
         }
-        taken
     }
 
     /// All leases, for the invariants.

@@ -261,6 +261,7 @@ impl World {
                 }
             }
             Action::Open { .. } => self.coordinator.sum = 0,
+            Action::Reuse { .. } => {}
             Action::Assign { member, lease } => {
                 let (params, round) = (self.coordinator.params, lease.round);
                 let task = Task { run: RUN, round, lease: lease.id, units: lease.units, params };

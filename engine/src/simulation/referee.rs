@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::breach::Breach;
 use crate::id::{LeaseId, MemberId, PartnerName, Round, Time, Unit, Units, WorkerId};
 use crate::reject::Rejection;
-use crate::run::{Action, Event, Joined, Lease, Outcome, RunConfig, UpdateHeader};
+use crate::run::{Action, Event, Joined, Lease, Outcome, Ownership, RunConfig, UpdateHeader};
 use crate::spec::OnMissing;
 
 /// How much later than due the run may act.
@@ -134,6 +134,7 @@ impl Referee {
             Action::Accept { member, lease, units } => self.accepted(now, *member, *lease, units),
             Action::Close { round, units } => self.closed(*round, units, now),
             Action::Finish(outcome) => self.finished(now, outcome),
+            Action::Reuse { round, units } => self.reused(*round, units),
             Action::Reject { .. } | Action::Evaluate { .. } => Ok(()),
         }
     }
@@ -184,6 +185,9 @@ impl Referee {
         let outside = units.iter().any(|unit| unit.0 >= self.config.units);
         let fits = self.open == Some(*round) && fresh && !units.is_empty() && !of_counted && !outside;
         let Some(partner) = partner.filter(|_| fits) else { return Err(Breach::LeasedWrongly(*id)) };
+        if units.iter().filter_map(|unit| self.config.ownership.owner(*unit)).any(|owner| *owner != partner) {
+            return Err(Breach::LeasedWrongly(*id));
+        }
         self.highest_lease = Some(*id);
         self.leases.insert(*id, Granted { member, partner: partner.clone(), units: units.clone() });
         match self.held_by(&partner) > self.config.quorum.max_partner_units as usize {
@@ -226,6 +230,11 @@ impl Referee {
         Ok(())
     }
 
+    /// Only a coordinator that was started again has spooled updates.
+    fn reused(&self, round: Round, _units: &Units) -> Result<(), Breach> {
+        Err(Breach::OpenedWrongly(round))
+    }
+
     fn closed(&mut self, round: Round, units: &Units, now: Time) -> Result<(), Breach> {
         let counted: Units = self.counted.keys().copied().collect();
         if self.open != Some(round) || counted != *units {
@@ -252,9 +261,15 @@ impl Referee {
             Outcome::Stopped { .. } => Ok(()),
             Outcome::Failed { round, why } => {
                 let too_few = (self.counted.len() as u64) < u64::from(self.config.quorum.min_units);
+                let too_few_partners = self.partners() < self.config.quorum.min_partners;
                 let waited = self.opened.after(self.config.quorum.round_deadline) <= now;
                 let skips = self.config.quorum.on_missing == OnMissing::Skip;
-                match too_few && waited && skips && !why.is_empty() && self.open == Some(*round) {
+                let right = match self.open {
+                    Some(open) => open == *round && (too_few || too_few_partners),
+                    // Between two rounds, those who are there cannot open the next one.
+                    None => round.0 > 0 && self.next_round == *round,
+                };
+                match right && waited && skips && !why.is_empty() {
                     true => Ok(()),
                     false => Err(Breach::FailedWithoutReason(*round)),
                 }
@@ -272,6 +287,7 @@ impl Referee {
             return Err(Breach::SilentMemberKept(*member));
         }
         let releases = self.config.quorum.on_missing == OnMissing::ReLease
+            && self.config.ownership == Ownership::Assigned
             && self.config.quorum.max_partner_units >= self.config.units
             && self.partners() >= self.config.quorum.min_partners;
         let settled = self.changed.after(self.config.quorum.round_deadline).after(SLACK) < now;

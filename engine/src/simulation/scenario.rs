@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::coordinator::partner;
 use super::dice::Dice;
 use super::fault::{Fault, Forgery, Identity, Notice};
 use super::network::Order;
 use crate::id::Time;
-use crate::run::{QuorumRule, RunConfig};
+use crate::run::{Ownership, QuorumRule, RunConfig};
 use crate::spec::OnMissing;
 
 /// A world before its first event.
@@ -32,7 +33,7 @@ impl Scenario {
         let workers = dice.small(1, 8);
         let partners = dice.small(1, workers.min(3));
         let silence = dice.millis(800, 3_000);
-        let run = draw_run(&mut dice, workers, partners, silence);
+        let run = draw_ownership(seed, partners, draw_run(&mut dice, workers, partners, silence));
         let paces = (0..workers).map(|_| dice.millis(2, 150)).collect();
         let order = if dice.percent(40) { Order::Disordered } else { Order::Streams };
         let delay = dice.pick(&[(50, 300), (500, 5_000), (1_000, 40_000)]);
@@ -73,7 +74,19 @@ fn draw_run(dice: &mut Dice, workers: u32, partners: u32, silence: Duration) -> 
             on_missing,
         },
         silence,
+        ownership: Ownership::Assigned,
     }
+}
+
+/// Some runs are on private samples. Every partner has a worker that always comes back, so every unit has an owner.
+fn draw_ownership(seed: u64, partners: u32, run: RunConfig) -> RunConfig {
+    let mut dice = Dice::new(seed, 2);
+    if !dice.percent(25) {
+        return run;
+    }
+    let owners = (0..run.units).map(|unit| partner(u64::from(unit % partners))).collect();
+    let quorum = QuorumRule { max_partner_units: run.units, ..run.quorum };
+    RunConfig { ownership: Ownership::Private { owners }, quorum, ..run }
 }
 
 fn draw_faults(dice: &mut Dice, workers: u32) -> Vec<(Time, Fault)> {

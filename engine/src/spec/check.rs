@@ -2,7 +2,12 @@
 
 use thiserror::Error;
 
-use super::{Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, OptimizerSpec, Quorum, RunSpec, Schedule};
+use std::collections::BTreeSet;
+
+use super::{
+    Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, OptimizerSpec, PartnerData, Quorum, RunSpec, Schedule,
+    TestData,
+};
 use crate::layout::MAX_PARAMS;
 
 /// The most units a round may have.
@@ -77,9 +82,25 @@ impl RunSpec {
         self.optimizer.check("optimizer")?;
         self.schedule.check()?;
         self.quorum.check(self.algorithm.units())?;
+        self.check_partners()?;
         self.evaluation.check()?;
         self.checkpoint.check()?;
         self.check_shapes()
+    }
+
+    /// Partners with samples of their own are a unit each, and none of them weighs more than it may.
+    fn check_partners(&self) -> Result<(), SpecError> {
+        let DataSpec::Private { partners, .. } = &self.data else { return Ok(()) };
+        let (units, most) = (self.algorithm.units(), self.quorum.max_partner_weight);
+        let expected = format_args!("data.partners has {}, and each is a unit", partners.len()).to_string();
+        require(units as usize == partners.len(), "algorithm.units", units, expected)?;
+        let total: u64 = partners.iter().map(|of| u64::from(of.samples)).sum();
+        let heaviest = partners.iter().max_by_key(|of| of.samples);
+        heaviest.map_or(Ok(()), |PartnerData { partner, samples }| {
+            let weight = f64::from(*samples) / total as f64;
+            let expected = format_args!("partner {partner} has {samples} of {total} samples").to_string();
+            require(weight <= most, "quorum.max_partner_weight", most, expected)
+        })
     }
 
     /// The model takes the samples that the data gives.
@@ -102,7 +123,7 @@ impl DataSpec {
     pub fn shape(&self) -> (usize, usize) {
         match self {
             Self::Mnist { .. } => (784, 10),
-            Self::Synthetic { inputs, classes, .. } => (*inputs, *classes),
+            Self::Synthetic { inputs, classes, .. } | Self::Private { inputs, classes, .. } => (*inputs, *classes),
         }
     }
 
@@ -111,14 +132,42 @@ impl DataSpec {
             Self::Mnist { limit } => limit.map_or(Ok(()), |limit| count(limit, 60_000, "data.limit")),
             Self::Synthetic { samples, inputs, classes } => {
                 count(*samples, MAX_SAMPLES, "data.samples")?;
-                require((1..=65_536).contains(inputs), "data.inputs", inputs, "it may be 1 to 65536")?;
-                require((2..=256).contains(classes), "data.classes", classes, "it may be 2 to 256")?;
+                check_shape(*inputs, *classes)?;
                 let bytes = u64::from(*samples) * *inputs as u64;
                 let most = format!("samples times inputs may be up to {MAX_SAMPLE_BYTES}");
                 require(bytes <= MAX_SAMPLE_BYTES, "data.samples", samples, most)
             }
+            Self::Private { inputs, classes, partners, test } => {
+                check_shape(*inputs, *classes)?;
+                let fits = match test {
+                    TestData::None => true,
+                    TestData::Mnist => (*inputs, *classes) == (784, 10),
+                };
+                require(fits, "data.test", "mnist", "its samples have 784 features and 10 classes")?;
+                check_partner_data(partners)
+            }
         }
     }
+}
+
+fn check_shape(inputs: usize, classes: usize) -> Result<(), SpecError> {
+    require((1..=65_536).contains(&inputs), "data.inputs", inputs, "it may be 1 to 65536")?;
+    require((2..=256).contains(&classes), "data.classes", classes, "it may be 2 to 256")
+}
+
+fn check_partner_data(partners: &[PartnerData]) -> Result<(), SpecError> {
+    let most = format!("there may be 1 to {MAX_UNITS} partners");
+    require((1..=MAX_UNITS as usize).contains(&partners.len()), "data.partners", partners.len(), most)?;
+    let mut seen = BTreeSet::new();
+    let mut total = 0u32;
+    for PartnerData { partner, samples } in partners {
+        require(seen.insert(partner), "data.partners", partner, "each partner is there once")?;
+        let room = MAX_SAMPLES - total;
+        let expected = format!("it may be 1 or more, and all together {MAX_SAMPLES}");
+        require((1..=room).contains(samples), "data.partners.samples", samples, expected)?;
+        total += samples;
+    }
+    Ok(())
 }
 
 impl ModelSpec {

@@ -1,6 +1,7 @@
 //! An order on its way to the disk, and what comes of failures.
 
-use syngrad_engine::keeping::{Epoch, Setback, Step, Trouble, Writing};
+use syngrad_engine::keeping::{Counted, Epoch, Setback, Step, Trouble, Writing};
+use syngrad_engine::{LeaseId, MemberId};
 
 use super::*;
 
@@ -17,7 +18,23 @@ fn steps(contents: Contents) -> Vec<Step> {
 #[test]
 fn a_state_is_durable_before_a_row_names_it() {
     assert_eq!(steps(Contents::Whole), [Step::Blob, Step::Rows, Step::Sweep]);
+    assert_eq!(steps(Contents::Update), [Step::Blob, Step::Rows]);
     assert_eq!(steps(Contents::Rows), [Step::Rows]);
+}
+
+#[test]
+fn whoever_computed_an_update_hears_of_it_once_it_is_durable() {
+    let counted = Counted { member: MemberId(3), lease: LeaseId(5) };
+    let mut desk = Desk::new(Storage::Durable);
+    desk.begin(CADENCE, 0, Vec::new(), Origin::Resumed);
+    let update = Action::Keep { contents: Contents::Update, rounds: Vec::new() };
+    assert_eq!(desk.send(Event::Counted(counted)), [update]);
+    assert_eq!(desk.send(Event::Committed(commit(0))), [Action::Step { round: Round(0) }], "the round need not wait");
+    assert_eq!(desk.send(delayed()), []);
+    assert_eq!(desk.send(Event::Kept), [Action::Accept(counted)]);
+    let mut forgetful = Desk::new(Storage::Absent);
+    forgetful.begin(CADENCE, 0, Vec::new(), Origin::Asked);
+    assert_eq!(forgetful.send(Event::Counted(counted)), [Action::Accept(counted)]);
 }
 
 #[test]

@@ -31,8 +31,8 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn configs() -> impl Strategy<Value = RunConfig> {
     let on_missing = prop_oneof![Just(OnMissing::Wait), Just(OnMissing::ReLease), Just(OnMissing::Skip)];
-    (1u32..6, 1u32..4, 1u32..3, 0u32..3, 1u32..6, on_missing).prop_map(
-        |(units, rounds, min_partners, min_members, most, on_missing)| {
+    (1u32..6, 1u32..4, 1u32..3, 0u32..3, 1u32..6, on_missing, any::<bool>()).prop_map(
+        |(units, rounds, min_partners, min_members, most, on_missing, private)| {
             let max_partner_units = most.min(units);
             let quorum = QuorumRule {
                 min_partners,
@@ -41,7 +41,9 @@ fn configs() -> impl Strategy<Value = RunConfig> {
                 on_missing,
                 ..config().quorum
             };
-            RunConfig { units, rounds, min_members, quorum, ..config() }
+            let owners = (0..units).map(|unit| partner(["a", "b"][unit as usize % 2])).collect();
+            let ownership = if private { Ownership::Private { owners } } else { Ownership::Assigned };
+            RunConfig { units, rounds, min_members, quorum, ownership, ..config() }
         },
     )
 }
@@ -58,6 +60,7 @@ fn answer(actions: &[Action]) -> Vec<Event> {
         Action::Admit { .. }
         | Action::Dismiss { .. }
         | Action::Open { .. }
+        | Action::Reuse { .. }
         | Action::Accept { .. }
         | Action::Reject { .. }
         | Action::Finish(_) => None,

@@ -96,7 +96,7 @@ fn a_run_fails_if_too_few_were_counted() {
 
 #[test]
 fn without_a_quorum_the_deadline_waits_too() {
-    let quorum = QuorumRule { min_partners: 2, on_missing: OnMissing::Skip, ..config().quorum };
+    let quorum = QuorumRule { min_partners: 2, on_missing: OnMissing::ReLease, ..config().quorum };
     let mut table = Table::new(RunConfig { quorum, ..config() });
     table.join(1, "a");
     table.join(2, "b");

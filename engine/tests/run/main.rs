@@ -3,13 +3,14 @@
 mod anything;
 mod deadline;
 mod members;
+mod private;
 mod rounds;
 mod update;
 
 use std::time::Duration;
 
 use syngrad_engine::digest::{Digest, Domain};
-use syngrad_engine::run::{Action, Event, Joined, Lease, QuorumRule, Run, RunConfig, UpdateHeader, Waiting};
+use syngrad_engine::run::{Action, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting};
 use syngrad_engine::spec::OnMissing;
 use syngrad_engine::{LeaseId, MemberId, PartnerName, Rejection, Round, Time, Unit, Units, WorkerId};
 
@@ -33,6 +34,7 @@ fn config() -> RunConfig {
             on_missing: OnMissing::ReLease,
         },
         silence: Duration::from_secs(20),
+        ownership: Ownership::Assigned,
     }
 }
 

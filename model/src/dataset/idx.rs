@@ -41,10 +41,11 @@ pub enum IdxError {
     },
 }
 
-/// Bytes of an IDX array of `shape`, header included.
+/// Bytes of an IDX array of `shape`, header included; saturates.
 #[must_use]
 pub fn len(shape: &[u32]) -> usize {
-    header_len(shape.len()) + shape.iter().map(|&axis| axis as usize).product::<usize>()
+    let elements = shape.iter().fold(1usize, |elements, &axis| elements.saturating_mul(axis as usize));
+    elements.saturating_add(header_len(shape.len()))
 }
 
 fn header_len(axes: usize) -> usize {
@@ -55,25 +56,42 @@ fn header_len(axes: usize) -> usize {
 ///
 /// # Errors
 /// [`IdxError`] naming what differs. A file of another kind is named as such, whatever its length.
-pub fn elements(mut raw: Vec<u8>, shape: &[u32]) -> Result<Vec<u8>, IdxError> {
-    let expected = len(shape);
+pub fn elements(raw: Vec<u8>, shape: &[u32]) -> Result<Vec<u8>, IdxError> {
+    let axes = axes(&raw, shape.len(), len(shape))?;
+    if axes != shape {
+        return Err(IdxError::WrongShape { expected: shape.into(), found: axes });
+    }
+    body(raw, shape)
+}
+
+/// The elements of an IDX array of unsigned bytes with `axes` axes, and how long each axis is. The buffer is reused.
+///
+/// # Errors
+/// [`IdxError`] naming what is wrong.
+pub fn array(raw: Vec<u8>, axes: usize) -> Result<(Vec<u8>, Vec<u32>), IdxError> {
+    let shape = self::axes(&raw, axes, header_len(axes))?;
+    Ok((body(raw, &shape)?, shape))
+}
+
+/// The axes that the header says, `count` of them; a file that ends before is short of `expected` bytes.
+fn axes(raw: &[u8], count: usize, expected: usize) -> Result<Vec<u32>, IdxError> {
     let word = |index: usize| {
         let bytes = raw.get(4 * index..4 * index + 4)?;
         Some(u32::from_be_bytes(bytes.try_into().expect("four bytes")))
     };
     let truncated = IdxError::Truncated { expected, found: raw.len() };
     let magic = word(0).ok_or_else(|| truncated.clone())?;
-    let wanted = UNSIGNED_BYTES + shape.len() as u32;
+    let wanted = UNSIGNED_BYTES + count as u32;
     if magic != wanted {
         return Err(IdxError::WrongKind { expected: kind(wanted), found: kind(magic) });
     }
-    let axes: Option<Vec<u32>> = (1..=shape.len()).map(word).collect();
-    let axes = axes.ok_or_else(|| truncated.clone())?;
-    if axes != shape {
-        return Err(IdxError::WrongShape { expected: shape.into(), found: axes });
-    }
+    (1..=count).map(word).collect::<Option<_>>().ok_or(truncated)
+}
+
+fn body(mut raw: Vec<u8>, shape: &[u32]) -> Result<Vec<u8>, IdxError> {
+    let expected = len(shape);
     match raw.len() {
-        found if found < expected => Err(truncated),
+        found if found < expected => Err(IdxError::Truncated { expected, found }),
         found if found > expected => Err(IdxError::TooLong { expected }),
         _ => {
             raw.drain(..header_len(shape.len()));

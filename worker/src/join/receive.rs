@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
-use syngrad_common::wire::{Answer, Leased, Refused, RoundOpened, RunClosed, RunOpened, ToWorker, Verdict, Welcome};
+use syngrad_common::wire::{
+    Answer, Fence, Leased, Refused, RoundOpened, RunClosed, RunOpened, Source, ToWorker, Verdict, Welcome,
+};
 use syngrad_common::{Code, Failure};
-use syngrad_engine::Units;
 use syngrad_engine::session::{self, Event, Retry, Task};
+use syngrad_engine::{Round, Units};
 
 use super::{Grant, Run, Worker};
-use crate::report::Reporter;
+use crate::report::{self, Reporter};
 
 /// Time in which a coordinator notices that a worker is dead, with some to spare.
 const IDENTITY_PATIENCE: Duration = Duration::from_secs(60);
@@ -37,18 +39,36 @@ impl<R: Reporter> Worker<R> {
     }
 
     fn welcomed(&mut self, welcome: Welcome) -> Result<Event, Failure> {
-        let Welcome { protocol, build, resume, heartbeat, silence } = welcome;
+        let Welcome { protocol, build, resume, heartbeat, silence, fence } = welcome;
         if !(PROTOCOL_MIN..=PROTOCOL_MAX).contains(&protocol) {
             let why = format!(
                 "the coordinator chose protocol {protocol}; this worker speaks {PROTOCOL_MIN} to {PROTOCOL_MAX}"
             );
             return Err(Failure::new(Code::ProtocolVersion, why));
         }
+        self.check_fence(fence)?;
         tracing::debug!(build, "welcomed");
         self.resume = Some(resume);
         self.trouble = None;
         self.identity_taken = None;
         Ok(Event::Welcomed { heartbeat, silence })
+    }
+
+    /// Refuses a coordinator whose state another one has opened since: what it would count is counted elsewhere.
+    fn check_fence(&mut self, fence: Option<Fence>) -> Result<(), Failure> {
+        let Some(fence) = fence else { return Ok(()) };
+        match self.fence.filter(|known| known.coordinator == fence.coordinator && known.epoch > fence.epoch) {
+            Some(known) => {
+                let (ours, theirs) = (known.epoch, fence.epoch);
+                let why =
+                    format!("this coordinator has been replaced: it is of epoch {theirs}, its successor of {ours}");
+                Err(Failure::new(Code::Fenced, why))
+            }
+            None => {
+                self.fence = Some(fence);
+                Ok(())
+            }
+        }
     }
 
     fn refused(&mut self, refused: Refused) -> Event {
@@ -102,6 +122,10 @@ impl<R: Reporter> Worker<R> {
         if let Some(unit) = units.iter().find(|unit| unit.unit.0 >= most) {
             return Err(unexpected(&format!("a lease of unit {}, and the run has {most}", unit.unit)));
         }
+        let has_own = self.prepared(run).is_some_and(|prepared| prepared.own.is_some());
+        if let Some(unit) = units.iter().find(|unit| unit.source == Source::Own && !has_own) {
+            return Err(unexpected(&format!("a lease of unit {} on samples that are not part of the run", unit.unit)));
+        }
         let set: Units = units.iter().map(|unit| unit.unit).collect();
         let task = Task { run, round, lease, units: set, params: open.digest };
         self.grant = Some(Grant { lease, round, units });
@@ -112,9 +136,12 @@ impl<R: Reporter> Worker<R> {
 
     fn answered(&mut self, answer: Answer) -> Event {
         let Answer { lease, verdict } = answer;
-        self.sums.answered(lease);
+        let round = self.sums.answered(lease);
         let answer = match verdict {
-            Verdict::Accepted => session::Answer::Accepted,
+            Verdict::Accepted => {
+                self.tell_accepted(round);
+                session::Answer::Accepted
+            }
             Verdict::Duplicate { .. } => session::Answer::Duplicate,
             Verdict::Late { .. } => session::Answer::Late,
             Verdict::Rejected { code, why } => {
@@ -123,6 +150,14 @@ impl<R: Reporter> Worker<R> {
             }
         };
         Event::Answered { lease, answer }
+    }
+
+    /// Updates of a partner's own samples may have cost hours: each is told.
+    fn tell_accepted(&mut self, round: Option<Round>) {
+        let is_own = self.run.as_ref().and_then(|run| run.prepared.as_ref()).is_some_and(|of| of.own.is_some());
+        if let Some(round) = round.filter(|_| is_own) {
+            self.reporter.line(report::accepted(round));
+        }
     }
 
     fn run_closed(&mut self, closed: RunClosed) -> Event {

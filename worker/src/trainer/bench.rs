@@ -14,11 +14,11 @@ use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
 use syngrad_model::{Device, Trainer, fingerprint};
 use tokio::sync::mpsc::Sender;
 
-use super::{Job, Order, Part, Prepared, Product, Sum, speed};
+use super::{Job, Order, Owner, Part, Prepared, Product, Sum, own, speed};
 
 /// Takes orders until nobody gives any.
-pub(super) fn work(device: Device, orders: &Receiver<Order>, products: &Sender<Product>) {
-    let mut bench = Bench { device, queue: VecDeque::new(), setup: None };
+pub(super) fn work(device: Device, owner: Owner, orders: &Receiver<Order>, products: &Sender<Product>) {
+    let mut bench = Bench { device, owner, queue: VecDeque::new(), setup: None };
     while let Some(order) = bench.next_order(orders) {
         let product = match order {
             Order::Prepare(opened) => Some(bench.prepare(&opened)),
@@ -35,6 +35,7 @@ pub(super) fn work(device: Device, orders: &Receiver<Order>, products: &Sender<P
 
 struct Bench {
     device: Device,
+    owner: Owner,
     queue: VecDeque<Order>,
     setup: Option<Setup>,
 }
@@ -83,7 +84,7 @@ impl Bench {
     fn prepare(&mut self, opened: &RunOpened) -> Product {
         let run = opened.run;
         let built = self.setup.take().filter(|setup| setup.serves(opened));
-        match built.map_or_else(|| Setup::build(opened, self.device), Ok) {
+        match built.map_or_else(|| Setup::build(opened, self.device, &self.owner), Ok) {
             Ok(setup) => {
                 let prepared = Box::new(setup.prepared.clone());
                 self.setup = Some(setup);
@@ -131,10 +132,11 @@ impl Bench {
 }
 
 impl Setup {
-    fn build(opened: &RunOpened, device: Device) -> Result<Self, Failure> {
+    fn build(opened: &RunOpened, device: Device, owner: &Owner) -> Result<Self, Failure> {
         let canonical = Arc::new(CanonicalSpec::from_wire(&opened.spec, opened.spec_digest)?);
         let spec = canonical.spec();
         let plan = Plan::new(spec, opened.samples)?;
+        let own = own::samples(spec, owner)?;
         let mut trainer = Trainer::new(spec, device);
         let layout = trainer.layout().clone();
         if layout.digest() != opened.layout {
@@ -148,6 +150,7 @@ impl Setup {
             plan,
             layout: layout.clone(),
             spec: canonical,
+            own,
         };
         let values = vec![0.0; layout.params()];
         Ok(Self { prepared, trainer, sum: UnitSum::new(layout), samplers: BTreeMap::new(), values, loaded: None })

@@ -120,6 +120,7 @@ impl Peer {
             resume: token(),
             heartbeat: silence / 4,
             silence,
+            fence: None,
         }));
         hello
     }

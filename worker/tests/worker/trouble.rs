@@ -142,6 +142,7 @@ async fn a_welcome_in_a_protocol_that_nobody_offered() {
         resume: fake::token(),
         heartbeat: second,
         silence: second,
+        fence: None,
     }));
     assert_eq!(worker.trouble().await.code, Some(Code::ProtocolVersion));
 }

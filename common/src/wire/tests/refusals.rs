@@ -64,7 +64,13 @@ fn of_a_hello() {
 
 #[test]
 fn of_ready_and_declined() {
-    let good = v1::Ready { run: id(16), layout_digest: id(32), fingerprint: id(32), milli_units_per_second: 1 };
+    let good = v1::Ready {
+        run: id(16),
+        layout_digest: id(32),
+        fingerprint: id(32),
+        milli_units_per_second: 1,
+        data_digest: id(32),
+    };
     refuses(
         &good,
         |ready| from_worker(session_request::Message::Ready(ready)),
@@ -72,6 +78,7 @@ fn of_ready_and_declined() {
             ("Ready.run", &|m| m.run = id(17)),
             ("Ready.layout_digest", &|m| m.layout_digest = id(0)),
             ("Ready.fingerprint", &|m| m.fingerprint = id(33)),
+            ("Ready.data_digest", &|m| m.data_digest = id(31)),
         ],
     );
     let good = v1::Declined { run: id(16), why: "so".into() };
@@ -126,7 +133,15 @@ fn of_an_update_and_its_frames() {
 
 #[test]
 fn of_a_welcome_and_a_refusal() {
-    let good = v1::Welcome { protocol: 1, build: "b".into(), resume: id(32), heartbeat_ms: 5, silence_ms: 20 };
+    let good = v1::Welcome {
+        protocol: 1,
+        build: "b".into(),
+        resume: id(32),
+        heartbeat_ms: 5,
+        silence_ms: 20,
+        coordinator: id(16),
+        epoch: 1,
+    };
     refuses(
         &good,
         |welcome| from_coordinator(session_response::Message::Welcome(welcome)),
@@ -137,6 +152,8 @@ fn of_a_welcome_and_a_refusal() {
             ("Welcome.heartbeat_ms", &|m| m.heartbeat_ms = 0),
             ("Welcome.heartbeat_ms", &|m| m.heartbeat_ms = 21),
             ("Welcome.silence_ms", &|m| m.silence_ms = 0),
+            ("Welcome.coordinator", &|m| m.coordinator = id(15)),
+            ("Welcome.epoch", &|m| m.epoch = 0),
             ("Welcome.silence_ms", &|m| m.silence_ms = u32::MAX),
         ],
     );
@@ -201,6 +218,7 @@ fn of_leases_answers_and_ends() {
             ("Leased.units", &|m| m.units = vec![unit(3), unit(3)]),
             ("Leased.units", &|m| m.units = vec![unit(1024)]),
             ("LeasedUnit.shard_digest", &|m| m.units[0].shard_digest = id(31)),
+            ("LeasedUnit.shard_digest", &|m| m.units[0].shard_digest = id(0)),
             ("LeasedUnit.shard_bytes", &|m| m.units[1].shard_bytes = 0),
             ("LeasedUnit.shard_bytes", &|m| m.units[1].shard_bytes = MAX_SHARD + 1),
         ],

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use syngrad_common::codec;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_common::wire::{Leased, LeasedUnit, Ready, RoundOpened, RunOpened, ToCoordinator, ToWorker};
+use syngrad_common::wire::{
+    Leased, LeasedUnit, Ready, RoundOpened, RunOpened, ShardRef, Source, ToCoordinator, ToWorker,
+};
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::spec::RunSpec;
@@ -113,7 +115,8 @@ impl Work {
     pub(crate) fn lease(&self, round: Round, lease: u64, units: &[u32]) -> Leased {
         let unit = |&index: &u32| {
             let blob = self.blob(Unit(index));
-            LeasedUnit { unit: Unit(index), shard: shard::digest(&blob), shard_bytes: blob.len() as u64 }
+            let shard = ShardRef { digest: shard::digest(&blob), bytes: blob.len() as u64 };
+            LeasedUnit { unit: Unit(index), source: Source::Shard(shard) }
         };
         Leased { run: self.run, round, lease: LeaseId(lease), units: units.iter().map(unit).collect(), deadline: None }
     }
