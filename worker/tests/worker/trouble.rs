@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use syngrad_common::Code;
 use syngrad_common::transport::Address;
-use syngrad_common::wire::{Refused, RunOpened, ToCoordinator, ToWorker, Welcome};
+use syngrad_common::wire::{Fence, Refused, RunOpened, Source, ToCoordinator, ToWorker, Welcome};
 use syngrad_engine::{Digest, Round, Unit};
 use syngrad_model::shard;
 use syngrad_worker::Tone;
@@ -145,6 +145,50 @@ async fn a_welcome_in_a_protocol_that_nobody_offered() {
         fence: None,
     }));
     assert_eq!(worker.trouble().await.code, Some(Code::ProtocolVersion));
+}
+
+/// Welcomes the next session of a worker as coordinator `id` in `epoch`.
+async fn welcome(coordinator: &mut Coordinator, id: u8, epoch: u64) -> Peer {
+    let mut peer = coordinator.session().await;
+    peer.hear().await;
+    let second = std::time::Duration::from_secs(1);
+    peer.say(ToWorker::Welcome(Welcome {
+        protocol: 1,
+        build: "fake".into(),
+        resume: fake::token(),
+        heartbeat: second,
+        silence: second,
+        fence: Some(Fence { coordinator: [id; 16], epoch }),
+    }));
+    peer
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_replaced_is_not_worked_for() {
+    let work = Work::new();
+    let mut coordinator = Coordinator::start().await;
+    let mut worker = Worker::start(&coordinator.address);
+    drop(welcome(&mut coordinator, 1, 5).await);
+    let mut zombie = welcome(&mut coordinator, 1, 4).await;
+    zombie.say(ToWorker::RunOpened(work.opened()));
+    assert_eq!(zombie.hear().await, None, "the worker hangs up");
+    while worker.trouble().await.code != Some(Code::Fenced) {}
+    for (id, epoch) in [(1, 5), (1, 6), (2, 1)] {
+        let mut successor = welcome(&mut coordinator, id, epoch).await;
+        successor.say(ToWorker::RunOpened(work.opened()));
+        assert!(matches!(successor.hear().await, Some(ToCoordinator::Ready(_))), "epoch {epoch} is current");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_on_own_samples_in_a_run_on_the_coordinators() {
+    let code = hangs_up_with(|work, peer| {
+        work.send_params(peer, Round(0));
+        let mut lease = work.lease(Round(0), 1, &[0]);
+        lease.units[0].source = Source::Own;
+        peer.say(ToWorker::Leased(lease));
+    });
+    assert_eq!(code.await, Some(Code::UnexpectedMessage));
 }
 
 /// Opens a run that `change` has spoilt, and gives the reason and code with which the worker declines it.
