@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use bench::{AggregateArgs, BenchCommand, ExactnessArgs, RoundArgs, ThroughputArgs};
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
-pub use local::{CompletionArgs, DataCommand, DataDir, DoctorArgs, ExplainArgs, TrainArgs};
+pub use local::{
+    CompletionArgs, DataCommand, DataDir, DoctorArgs, ExplainArgs, PartitionArgs, PartitionName, TrainArgs,
+};
 pub use run::{Coordinator, PredictArgs, RunCommand, RunName, StartArgs};
 
 /// Trains one model across organisations, to the same bits every time, and serves it.

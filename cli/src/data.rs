@@ -1,5 +1,7 @@
 //! `data …`: the four MNIST files.
 
+mod partition;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -26,6 +28,7 @@ pub(crate) fn run(command: &DataCommand, output: Output) -> Result<Exit, Failure
             output.result(&Info { folder, train: Split::of(&dataset.train), test: Split::of(&dataset.test) });
             Ok(Exit::Ok)
         }
+        DataCommand::Partition(args) => partition::run(args, output),
     }
 }
 

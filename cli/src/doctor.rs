@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use syngrad_engine::spec::{DataSpec, Evaluation};
+use syngrad_engine::spec::{DataSpec, Evaluation, Partition};
 use syngrad_engine::{Plan, RunSpec};
 use syngrad_model::dataset::mnist;
 use syngrad_model::{Dataset, Device, fingerprint, reference};
@@ -80,7 +80,11 @@ pub(crate) fn run(args: &DoctorArgs, output: Output) -> Result<Exit, Failure> {
 
 /// Workers with equal fingerprints give equal bits.
 fn numerics(spec: &RunSpec, device: Device) -> Check {
-    Check::well("numerics class", format!("{device} {}", fingerprint(spec, device).short()))
+    const WHAT: &str = "numerics class";
+    match Plan::new(spec, mnist::TRAIN) {
+        Ok(plan) => Check::well(WHAT, format!("{device} {}", fingerprint(spec, &plan, device).short())),
+        Err(why) => Check::ill(WHAT, State::Broken, why.to_string(), "report this: the demo's own spec has no plan"),
+    }
 }
 
 fn files(args: &DoctorArgs) -> Check {
@@ -108,7 +112,7 @@ fn port() -> Check {
 fn speed(spec: &RunSpec, device: Device) -> Check {
     const WHAT: &str = "training";
     let spec = RunSpec {
-        data: DataSpec::Synthetic { samples: 20_000, inputs: 784, classes: 10 },
+        data: DataSpec::Synthetic { samples: 20_000, inputs: 784, classes: 10, partition: Partition::Iid },
         evaluation: Evaluation::default(),
         ..spec.clone()
     };

@@ -67,7 +67,8 @@ impl Failure {
 
     /// MNIST is not there, or is not what it must be.
     pub(crate) fn data(why: &DataError) -> Self {
-        let code = if matches!(why, DataError::Missing { .. }) { Code::DataMissing } else { Code::DataCorrupt };
+        let missing = matches!(why, DataError::Missing { .. } | DataError::NoOrigins { .. });
+        let code = if missing { Code::DataMissing } else { Code::DataCorrupt };
         Self::new(code, why.to_string())
     }
 

@@ -36,8 +36,8 @@ impl Cache {
 /// The seed that the choice of samples depends on: whole MNIST is the same for all.
 fn drawing_seed(spec: &RunSpec) -> u64 {
     match spec.data {
-        DataSpec::Mnist { limit: None } | DataSpec::Private { .. } => 0,
-        DataSpec::Mnist { limit: Some(_) } | DataSpec::Synthetic { .. } => spec.seed,
+        DataSpec::Mnist { limit: None, .. } | DataSpec::Private { .. } => 0,
+        DataSpec::Mnist { limit: Some(_), .. } | DataSpec::Synthetic { .. } => spec.seed,
     }
 }
 
@@ -110,9 +110,12 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         Some(dataset) => dataset,
         None => Arc::new(Dataset::load(&spec.data, spec.seed, &data_dir).map_err(|error| data_failure(&error))?),
     };
-    let assigned = u32::try_from(dataset.train.len()).expect("a dataset's size is bounded by the spec");
     let private = spec.data.private_samples();
-    let plan = Plan::new(spec, private.unwrap_or(assigned))?;
+    let cut = if private.is_none() { Some(dataset.cut(spec)?) } else { None };
+    let plan = match &cut {
+        Some(cut) => cut.plan(spec)?,
+        None => Plan::new(spec, private.unwrap_or_default())?,
+    };
     let layout = layout(&spec.model);
     let Resumption { state, ledger, evaluations: evaluated, holdings, spooled } =
         resumption.unwrap_or(Resumption::NOTHING);
@@ -151,8 +154,8 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     let cache = Cache(Some((spec.data.clone(), drawing_seed(spec), dataset.clone())));
     let mut active = ActiveRun::new(Parts {
         identity,
-        fingerprint: fingerprint(spec, device),
-        shards: private.is_none().then(|| Arc::new(Shards::new(dataset, plan.clone()))),
+        fingerprint: fingerprint(spec, &plan, device),
+        shards: cut.map(|cut| Arc::new(Shards::new(dataset, cut))),
         holdings,
         plan,
         lease_deadline,
@@ -168,7 +171,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
 
 fn data_failure(error: &DataError) -> Failure {
     let code = match error {
-        DataError::Missing { .. } => Code::DataMissing,
+        DataError::Missing { .. } | DataError::NoOrigins { .. } => Code::DataMissing,
         DataError::Io { .. } => Code::LocalFile,
         DataError::Gzip { .. } | DataError::Form { .. } | DataError::Samples { .. } | DataError::Contents { .. } => {
             Code::DataCorrupt

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use syngrad_engine::digest::{Digest, Domain};
-use syngrad_engine::{Plan, Unit};
+use syngrad_engine::{Cut, Unit};
 use syngrad_model::Dataset;
 use syngrad_model::shard;
 
@@ -21,35 +21,31 @@ pub(crate) struct Shard {
 #[derive(Debug)]
 pub(crate) struct Shards {
     dataset: Arc<Dataset>,
-    plan: Plan,
-    order: Vec<u32>,
+    cut: Cut,
     encoded: Vec<OnceLock<Shard>>,
 }
 
 impl Shards {
-    /// The shards that `plan` cuts `dataset` into.
-    pub(crate) fn new(dataset: Arc<Dataset>, plan: Plan) -> Self {
-        let order = plan.shard_order();
-        let encoded = (0..plan.units()).map(|_| OnceLock::new()).collect();
-        Self { dataset, plan, order, encoded }
+    /// The shards that `cut` cuts `dataset` into.
+    pub(crate) fn new(dataset: Arc<Dataset>, cut: Cut) -> Self {
+        let encoded = cut.sizes().iter().map(|_| OnceLock::new()).collect();
+        Self { dataset, cut, encoded }
     }
 
     /// The shard of `unit`; encodes it if nobody has yet, and waits if somebody is just doing that.
     ///
     /// # Panics
-    /// If the plan has no such unit.
+    /// If the cut has no such shard.
     pub(crate) fn get(&self, unit: Unit) -> &Shard {
         self.encoded[unit.0 as usize].get_or_init(|| {
-            let bounds = self.plan.shard_bounds(unit);
-            let indices = &self.order[bounds.start as usize..bounds.end as usize];
-            let bytes = Bytes::from(shard::encode(&self.dataset.train, indices));
+            let bytes = Bytes::from(shard::encode(&self.dataset.train, self.cut.shard(unit)));
             Shard { digest: Digest::of(Domain::Shard, &bytes), bytes }
         })
     }
 
     /// Encodes all shards, so that no round has to wait for one.
     pub(crate) fn encode_all(&self) {
-        for unit in 0..self.plan.units() {
+        for unit in 0..self.encoded.len() as u32 {
             self.get(Unit(unit));
         }
     }

@@ -13,7 +13,7 @@
 //! Nothing here reads a clock, opens a socket, draws randomness from the system, iterates a hash map or knows a
 //! tensor library. Time and seeds are arguments, so a run can be cloned, hashed, replayed and simulated by the million.
 //!
-//! * what is trained: [`spec`], [`layout`], [`plan`]
+//! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]; [`keeping`] (what outlives
 //!   a crash)
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
@@ -25,6 +25,7 @@ pub mod keeping;
 pub mod layout;
 pub mod lease;
 pub mod optimizer;
+pub mod partition;
 pub mod plan;
 mod planted;
 pub mod quantize;
@@ -43,6 +44,7 @@ mod vectorized;
 pub use digest::Digest;
 pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
 pub use layout::Layout;
+pub use partition::Cut;
 pub use plan::Plan;
 pub use reject::Rejection;
 pub use spec::RunSpec;

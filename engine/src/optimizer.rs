@@ -4,7 +4,14 @@
 //! * SGD with momentum and Nesterov's look-ahead: Sutskever et al. 2013, without dampening;
 //! * Adam: Kingma and Ba 2015, arXiv 1412.6980;
 //! * AdamW: Loshchilov and Hutter 2019, arXiv 1711.05101;
-//! * RMSprop: Hinton, Coursera lecture 6e; not centred.
+//! * RMSprop: Hinton, Coursera lecture 6e; not centred;
+//! * Adagrad: Duchi et al. 2011.
+//!
+//! Two are not in PyTorch; their golden vectors come from the papers' formulas in f64:
+//! * FedAdam's server step: Reddi et al. 2021, arXiv 2003.00295, algorithm 2. It is no Adam: without bias correction and
+//!   with a second moment that begins at τ², early steps are short where Adam's have full length for every param. A
+//!   server takes tens of steps, not thousands, so all of them are early.
+//! * Yogi: Zaheer et al. 2018, whose second moment moves by its own size at most, so that it forgets slowly.
 //!
 //! Every element takes the same IEEE operations in the same order, none of them fused, so the vector width does not
 //! change a bit. Bias corrections are functions of the step's number through libm's power, which has the same bits
@@ -15,7 +22,7 @@ mod kernel;
 use thiserror::Error;
 
 use crate::spec::OptimizerSpec;
-use kernel::{AdamStep, RmspropStep};
+use kernel::{AdagradStep, AdamStep, RmspropStep};
 
 /// An optimiser and its state over flat params.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +59,7 @@ impl Optimizer {
     #[must_use]
     pub fn new(spec: &OptimizerSpec, params: usize) -> Self {
         let (first, second) = moments(spec, params);
-        let state = OptimizerState { steps: 0, first: vec![0.0; first], second: vec![0.0; second] };
+        let state = OptimizerState { steps: 0, first: vec![0.0; first], second: vec![initial_second(spec); second] };
         Self { spec: spec.clone(), state }
     }
 
@@ -80,7 +87,7 @@ impl Optimizer {
     pub fn reset(&mut self) {
         self.state.steps = 0;
         self.state.first.fill(0.0);
-        self.state.second.fill(0.0);
+        self.state.second.fill(initial_second(&self.spec));
     }
 
     /// Moves `params` one step against `gradient`.
@@ -110,6 +117,13 @@ impl Optimizer {
             OptimizerSpec::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
                 Step::Adam(AdamStep::new(learning_rate, steps, beta1, beta2, epsilon, weight_decay))
             }
+            OptimizerSpec::Fedadam { beta1, beta2, epsilon, .. } => {
+                Step::Adam(AdamStep::uncorrected(learning_rate, beta1, beta2, epsilon))
+            }
+            OptimizerSpec::Yogi { beta1, beta2, epsilon, .. } => {
+                Step::Yogi(AdamStep::uncorrected(learning_rate, beta1, beta2, epsilon))
+            }
+            OptimizerSpec::Adagrad { epsilon, .. } => Step::Adagrad(AdagradStep::new(learning_rate, epsilon)),
             OptimizerSpec::Rmsprop { alpha, epsilon, momentum, .. } => {
                 let step = RmspropStep::new(learning_rate, alpha, epsilon, momentum);
                 if momentum == 0.0 { Step::Rmsprop(step) } else { Step::RmspropWithMomentum(step) }
@@ -133,6 +147,8 @@ impl Optimizer {
             Step::Momentum { rate, mu } => kernel::momentum(*rate, *mu, gradient, params, first),
             Step::Nesterov { rate, mu } => kernel::nesterov(*rate, *mu, gradient, params, first),
             Step::Adam(step) => kernel::adam(step, gradient, params, first, second),
+            Step::Yogi(step) => kernel::yogi(step, gradient, params, first, second),
+            Step::Adagrad(step) => kernel::adagrad(step, gradient, params, second),
             Step::Rmsprop(step) => kernel::rmsprop(step, gradient, params, second),
             Step::RmspropWithMomentum(step) => {
                 kernel::rmsprop_with_momentum(step, gradient, params, first, second);
@@ -148,6 +164,8 @@ pub(crate) enum Step {
     Momentum { rate: f32, mu: f32 },
     Nesterov { rate: f32, mu: f32 },
     Adam(AdamStep),
+    Yogi(AdamStep),
+    Adagrad(AdagradStep),
     Rmsprop(RmspropStep),
     RmspropWithMomentum(RmspropStep),
 }
@@ -157,7 +175,24 @@ fn moments(spec: &OptimizerSpec, params: usize) -> (usize, usize) {
     let if_any = |momentum: f64| if momentum == 0.0 { 0 } else { params };
     match *spec {
         OptimizerSpec::Sgd { momentum, .. } => (if_any(momentum), 0),
-        OptimizerSpec::Adam { .. } | OptimizerSpec::Adamw { .. } => (params, params),
+        OptimizerSpec::Adam { .. }
+        | OptimizerSpec::Adamw { .. }
+        | OptimizerSpec::Fedadam { .. }
+        | OptimizerSpec::Yogi { .. } => (params, params),
+        OptimizerSpec::Adagrad { .. } => (0, params),
         OptimizerSpec::Rmsprop { momentum, .. } => (if_any(momentum), params),
+    }
+}
+
+/// Where every second moment begins.
+fn initial_second(spec: &OptimizerSpec) -> f32 {
+    match *spec {
+        OptimizerSpec::Fedadam { initial_accumulator, .. }
+        | OptimizerSpec::Yogi { initial_accumulator, .. }
+        | OptimizerSpec::Adagrad { initial_accumulator, .. } => initial_accumulator as f32,
+        OptimizerSpec::Sgd { .. }
+        | OptimizerSpec::Adam { .. }
+        | OptimizerSpec::Adamw { .. }
+        | OptimizerSpec::Rmsprop { .. } => 0.0,
     }
 }

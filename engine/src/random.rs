@@ -26,6 +26,8 @@ pub enum Purpose {
     Simulation = 7,
     /// The input of a numerics fingerprint.
     Fingerprint = 8,
+    /// Uneven cuts of the samples; coordinates: what is drawn, of which class, unit or group.
+    Partition = 9,
 }
 
 fn mix(mut z: u64) -> u64 {
@@ -74,6 +76,11 @@ impl Stream {
     /// The next value in `[0, 1)`, a multiple of 2^-24 and so exact in f32.
     pub fn unit_f32(&mut self) -> f32 {
         (self.next_u64() >> 40) as f32 / 16_777_216.0
+    }
+
+    /// The next value strictly between 0 and 1, an odd multiple of 2^-53 and so exact in f64.
+    pub fn open_f64(&mut self) -> f64 {
+        ((self.next_u64() >> 12) as f64 + 0.5) / (1u64 << 52) as f64
     }
 
     /// Puts `items` in a uniformly drawn order (Fisher and Yates).

@@ -4,12 +4,16 @@
 //! how fast, over which network) is not in here.
 
 pub mod check;
+mod optimizer;
+mod partition;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::PartnerName;
 
 pub use check::SpecError;
+pub use optimizer::OptimizerSpec;
+pub use partition::Partition;
 
 /// A whole run spec. See `examples/mnist-mlp.toml` for one with every key explained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +84,9 @@ pub enum DataSpec {
         /// Train on the first so many of the training samples, in a seeded order; all if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limit: Option<u32>,
+        /// How the samples are cut into shards.
+        #[serde(default, skip_serializing_if = "Partition::is_default")]
+        partition: Partition,
     },
     /// Samples drawn from the seed: a noisy cluster per class. For tests and benchmarks.
     Synthetic {
@@ -89,6 +96,9 @@ pub enum DataSpec {
         inputs: usize,
         /// Classes.
         classes: usize,
+        /// How the samples are cut into shards.
+        #[serde(default, skip_serializing_if = "Partition::is_default")]
+        partition: Partition,
     },
     /// Samples that their partners keep: nobody else ever sees them, and nobody else computes with them. Unit `u` of
     /// every round is the work of partner `u`.
@@ -141,80 +151,27 @@ pub enum Algorithm {
         unit_samples: u32,
     },
     /// Federated averaging (McMahan et al. 2017, arXiv 1602.05629): a unit is the weighted params delta after local
-    /// epochs over its whole shard.
+    /// steps on its shard. With `proximal` it is FedProx, with a FedOpt optimiser on the server FedOpt, and with AdamW
+    /// in the units and Nesterov momentum on the server DiLoCo (Douillard et al. 2023, arXiv 2311.08105).
     Fedavg {
         /// Rounds.
         rounds: u32,
         /// Units in a round, and so shards of the data.
         units: u32,
-        /// Passes over the shard before it reports.
-        local_epochs: u32,
+        /// Passes over the shard before it reports. Either this or `local_steps`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        local_epochs: Option<u32>,
+        /// Local steps before it reports, whatever the shard's size.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        local_steps: Option<u32>,
         /// Samples of a local step.
         local_batch: u32,
+        /// How strongly local steps are drawn back to the round's params: μ of FedProx (Li et al. 2020, arXiv
+        /// 1812.06127). 0 is not at all.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        proximal: f64,
         /// The optimiser of the local steps; its state begins anew in every unit.
         local_optimizer: OptimizerSpec,
-    },
-}
-
-/// An optimiser and its constants. Defaults are PyTorch's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum OptimizerSpec {
-    /// Gradient descent.
-    Sgd {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Momentum; 0 is none.
-        #[serde(default)]
-        momentum: f64,
-        /// Nesterov's look-ahead; needs momentum.
-        #[serde(default)]
-        nesterov: bool,
-    },
-    /// Adam (Kingma and Ba 2015, arXiv 1412.6980).
-    Adam {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Decay of the first moment.
-        #[serde(default = "defaults::beta1")]
-        beta1: f64,
-        /// Decay of the second moment.
-        #[serde(default = "defaults::beta2")]
-        beta2: f64,
-        /// Added to the root of the second moment.
-        #[serde(default = "defaults::epsilon")]
-        epsilon: f64,
-    },
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101).
-    Adamw {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Decay of the first moment.
-        #[serde(default = "defaults::beta1")]
-        beta1: f64,
-        /// Decay of the second moment.
-        #[serde(default = "defaults::beta2")]
-        beta2: f64,
-        /// Added to the root of the second moment.
-        #[serde(default = "defaults::epsilon")]
-        epsilon: f64,
-        /// Decoupled weight decay.
-        #[serde(default = "defaults::weight_decay")]
-        weight_decay: f64,
-    },
-    /// RMSprop (Hinton, Coursera lecture 6e), as PyTorch has it.
-    Rmsprop {
-        /// Learning rate.
-        learning_rate: f64,
-        /// Decay of the second moment.
-        #[serde(default = "defaults::alpha")]
-        alpha: f64,
-        /// Added to the root of the second moment.
-        #[serde(default = "defaults::epsilon")]
-        epsilon: f64,
-        /// Momentum; 0 is none.
-        #[serde(default)]
-        momentum: f64,
     },
 }
 
@@ -256,6 +213,11 @@ pub enum UpdateBits {
     /// Four bytes an entry, rounded to nearest, ties to even.
     #[default]
     ThirtyTwo,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// When a round may close: the five knobs.
@@ -310,24 +272,6 @@ pub enum Numerics {
     Strict,
     /// It may work, and the run says so.
     Record,
-}
-
-mod defaults {
-    pub(super) fn beta1() -> f64 {
-        0.9
-    }
-    pub(super) fn beta2() -> f64 {
-        0.999
-    }
-    pub(super) fn epsilon() -> f64 {
-        1e-8
-    }
-    pub(super) fn weight_decay() -> f64 {
-        0.01
-    }
-    pub(super) fn alpha() -> f64 {
-        0.99
-    }
 }
 
 /// How often a coordinator that keeps state keeps all of it: whichever comes first. The last round is always kept.
@@ -439,19 +383,6 @@ impl Algorithm {
         match self {
             Self::SyncSgd { unit_samples, .. } => *unit_samples,
             Self::Fedavg { local_batch, .. } => *local_batch,
-        }
-    }
-}
-
-impl OptimizerSpec {
-    /// The learning rate.
-    #[must_use]
-    pub fn learning_rate(&self) -> f64 {
-        match self {
-            Self::Sgd { learning_rate, .. }
-            | Self::Adam { learning_rate, .. }
-            | Self::Adamw { learning_rate, .. }
-            | Self::Rmsprop { learning_rate, .. } => *learning_rate,
         }
     }
 }

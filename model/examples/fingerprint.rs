@@ -3,8 +3,8 @@
 //!
 //! `cargo xtask numerics` runs it natively and under emulated CPUs, and compares the lines.
 
-use syngrad_engine::RunSpec;
-use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, OptimizerSpec};
+use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, OptimizerSpec, Partition};
+use syngrad_engine::{Plan, RunSpec};
 use syngrad_model::{Device, fingerprint};
 
 /// The unit shapes: those of the shipped run specs, and odd ones that end a kernel's tile early.
@@ -15,7 +15,7 @@ fn spec(unit_samples: u32) -> RunSpec {
         name: "fingerprint".into(),
         seed: 0,
         model: ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 },
-        data: DataSpec::Mnist { limit: None },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
         algorithm: Algorithm::SyncSgd { epochs: 1, units: 1, unit_samples },
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
         schedule: Default::default(),
@@ -32,7 +32,9 @@ fn spec(unit_samples: u32) -> RunSpec {
 fn main() {
     for device in Device::ALL {
         for unit_samples in UNIT_SAMPLES {
-            println!("{device} {unit_samples} {}", fingerprint(&spec(unit_samples), device));
+            let spec = spec(unit_samples);
+            let plan = Plan::new(&spec, 60_000).expect("there are more samples than units");
+            println!("{device} {unit_samples} {}", fingerprint(&spec, &plan, device));
         }
     }
 }

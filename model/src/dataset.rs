@@ -4,14 +4,18 @@ pub mod fetch;
 pub mod idx;
 pub mod mnist;
 pub mod private;
+pub mod qmnist;
 pub mod shard;
 pub mod synthetic;
 
 use std::path::Path;
 
 use pulp::{Arch, NullaryFnOnce};
+use syngrad_engine::partition::{Origin, Population};
+use syngrad_engine::plan::PlanError;
 use syngrad_engine::random::{Purpose, Stream};
-use syngrad_engine::spec::{DataSpec, TestData};
+use syngrad_engine::spec::{DataSpec, Partition, TestData};
+use syngrad_engine::{Cut, RunSpec};
 use thiserror::Error;
 
 pub use mnist::DataError;
@@ -202,6 +206,8 @@ pub struct Dataset {
     pub train: Samples,
     /// What is never trained on.
     pub test: Samples,
+    /// Whose each sample to train on is; empty unless the spec's partition goes by it.
+    pub origins: Vec<Origin>,
 }
 
 impl Dataset {
@@ -212,15 +218,21 @@ impl Dataset {
     /// [`DataError`] that names the file, what was expected of it and what was found.
     pub fn load(spec: &DataSpec, seed: u64, mnist_dir: &Path) -> Result<Self, DataError> {
         match spec {
-            DataSpec::Mnist { limit } => {
+            DataSpec::Mnist { limit, partition } => {
                 let whole = mnist::load(mnist_dir)?;
+                let origins = match partition.needs_origins() {
+                    true => qmnist::origins(qmnist::QmnistFile::Train, mnist_dir)?,
+                    false => by_index(partition, mnist::TRAIN),
+                };
+                let whole = Self { origins, ..whole };
                 Ok(match limit {
-                    Some(limit) => Self { train: first(&whole.train, *limit, seed), test: whole.test },
+                    Some(limit) => whole.first(*limit, seed),
                     None => whole,
                 })
             }
-            DataSpec::Synthetic { samples, inputs, classes } => {
-                Ok(synthetic::dataset(*samples, *inputs, *classes, seed))
+            DataSpec::Synthetic { samples, inputs, classes, partition } => {
+                let whole = synthetic::dataset(*samples, *inputs, *classes, seed);
+                Ok(Self { origins: by_index(partition, *samples), ..whole })
             }
             DataSpec::Private { inputs, classes, test, .. } => {
                 let none = || Samples { inputs: *inputs, classes: *classes, features: Vec::new(), labels: Vec::new() };
@@ -228,9 +240,32 @@ impl Dataset {
                     TestData::None => none(),
                     TestData::Mnist => mnist::load(mnist_dir)?.test,
                 };
-                Ok(Self { train: none(), test })
+                Ok(Self { train: none(), test, origins: Vec::new() })
             }
         }
+    }
+
+    /// The samples to train on, cut into the shards of `spec`.
+    ///
+    /// # Errors
+    /// [`PlanError`] when a shard would be empty, or the dataset was loaded for another partition.
+    pub fn cut(&self, spec: &RunSpec) -> Result<Cut, PlanError> {
+        Cut::new(spec.data.partition(), spec.seed, spec.algorithm.units(), self.population())
+    }
+
+    /// What a cut of the samples to train on may go by.
+    #[must_use]
+    pub fn population(&self) -> Population<'_> {
+        Population { labels: self.train.labels(), origins: &self.origins }
+    }
+
+    /// The first `limit` samples to train on in a seeded order: a prefix of the file order would be of one population.
+    fn first(self, limit: u32, seed: u64) -> Self {
+        let mut order: Vec<u32> = (0..self.train.len() as u32).collect();
+        Stream::new(seed, Purpose::Samples, &[]).shuffle(&mut order);
+        order.truncate(limit as usize);
+        let origins = order.iter().filter_map(|&index| self.origins.get(index as usize).copied()).collect();
+        Self { train: self.train.select(&order), test: self.test, origins }
     }
 
     /// Classes that a label may name.
@@ -240,12 +275,18 @@ impl Dataset {
     }
 }
 
-/// The first `limit` samples in a seeded order: a prefix of the file order would be of one population.
-fn first(samples: &Samples, limit: u32, seed: u64) -> Samples {
-    let mut order: Vec<u32> = (0..samples.len() as u32).collect();
-    Stream::new(seed, Purpose::Samples, &[]).shuffle(&mut order);
-    order.truncate(limit as usize);
-    samples.select(&order)
+/// Whose samples are as far as their index in the file says.
+fn by_index(partition: &Partition, samples: u32) -> Vec<Origin> {
+    match partition {
+        Partition::Parity => (0..samples).map(|index| Origin { group: index % 2, writer: index }).collect(),
+        Partition::Iid
+        | Partition::Contiguous
+        | Partition::Shards { .. }
+        | Partition::Dirichlet { .. }
+        | Partition::Quantity { .. }
+        | Partition::Institution
+        | Partition::Writer => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -3,50 +3,52 @@
 use std::collections::BTreeSet;
 
 use syngrad_engine::digest::{Domain, Hasher};
+use syngrad_engine::plan::Work;
 use syngrad_engine::random::{Purpose, Stream};
-use syngrad_engine::spec::{Algorithm, DataSpec, RunSpec};
-use syngrad_engine::{Digest, layout::Layout};
+use syngrad_engine::spec::RunSpec;
+use syngrad_engine::{Digest, Plan, Unit, layout::Layout};
 
 use crate::architecture::Network;
-use crate::dataset::mnist;
 use crate::device::Device;
 use crate::flat;
+
+/// The most samples of the passes over rests of shards, where two batches are not more.
+const MOST_SAMPLES: u64 = 16_384;
 
 /// A digest of the bits of a canonical forward and backward pass on the run's model, taken at every batch shape that
 /// its units have: the kernels, and with them the rounding, depend on the shape.
 ///
 /// The params are the run's initial ones and the samples are drawn from its seed, so no data is needed.
 #[must_use]
-pub fn fingerprint(spec: &RunSpec, device: Device) -> Digest {
+pub fn fingerprint(spec: &RunSpec, plan: &Plan, device: Device) -> Digest {
     let mut hasher = Hasher::new(Domain::Numerics);
     let layout = flat::layout(&spec.model);
     hasher.update(device.name().as_bytes()).update(layout.digest().as_ref());
     let Some(mut network) = Network::new(&spec.model, device.open().autodiff()) else { return hasher.finish() };
     network.load(&flat::initial_params(&spec.model, spec.seed));
-    for batch in batches(spec) {
+    for batch in batches(plan) {
         pass(&mut network, &layout, spec.seed, batch, &mut hasher);
     }
     hasher.finish()
 }
 
 /// Samples of every forward pass that a unit of the run makes: the batch and, where a shard is not a multiple of it,
-/// the rest.
-fn batches(spec: &RunSpec) -> BTreeSet<u32> {
-    let batch = spec.algorithm.batch();
-    let mut batches = BTreeSet::from([batch]);
-    match spec.algorithm {
-        Algorithm::SyncSgd { .. } => {}
-        Algorithm::Fedavg { units, .. } => {
-            let even = |samples: u32| vec![samples / units, samples.div_ceil(units)];
-            let shards = match &spec.data {
-                DataSpec::Mnist { limit } => even(limit.unwrap_or(mnist::TRAIN)),
-                DataSpec::Synthetic { samples, .. } => even(*samples),
-                DataSpec::Private { partners, .. } => partners.iter().map(|of| of.samples).collect(),
-            };
-            batches.extend(shards.into_iter().map(|shard| shard % batch).filter(|&rest| rest > 0));
+/// the rest. Shards of many sizes have many rests: the small ones are taken, up to [`MOST_SAMPLES`] or two batches.
+fn batches(plan: &Plan) -> BTreeSet<u32> {
+    match plan.work() {
+        Work::Gradient { samples: batch } | Work::LocalSteps { batch, .. } => BTreeSet::from([batch]),
+        Work::LocalEpochs { batch, .. } => {
+            let rests: BTreeSet<u32> =
+                (0..plan.units()).map(|unit| plan.shard_len(Unit(unit)) % batch).filter(|&rest| rest > 0).collect();
+            let mut room = (2 * u64::from(batch)).max(MOST_SAMPLES);
+            let fitting = rests.into_iter().take_while(|&rest| {
+                let fits = u64::from(rest) <= room;
+                room = room.saturating_sub(rest.into());
+                fits
+            });
+            fitting.chain([batch]).collect()
         }
     }
-    batches
 }
 
 fn pass(network: &mut Network, layout: &Layout, seed: u64, batch: u32, hasher: &mut Hasher) {

@@ -9,7 +9,7 @@ use syngrad_engine::plan::{PlanError, Sampler};
 use syngrad_engine::quantize::{UnitError, UnitSum};
 use syngrad_engine::spec::SpecError;
 use syngrad_engine::state::{CommitError, StateError, TrainingState};
-use syngrad_engine::{Digest, Layout, Plan, Round, RunSpec, Unit};
+use syngrad_engine::{Cut, Digest, Layout, Plan, Round, RunSpec, Unit};
 use thiserror::Error;
 
 use crate::dataset::{Dataset, Samples};
@@ -101,11 +101,12 @@ pub fn train(
     mut on_round: impl FnMut(&RoundReport),
 ) -> Result<Outcome, ReferenceError> {
     spec.check()?;
-    let plan = Plan::new(spec, dataset.train.len() as u32)?;
+    let cut = dataset.cut(spec)?;
+    let plan = cut.plan(spec)?;
     let layout = flat::layout(&spec.model);
     let params = flat::initial_params(&spec.model, spec.seed);
     let mut state = TrainingState::new(spec, &plan, Arc::clone(&layout), params)?;
-    let mut worker = Worker::new(spec, &plan, layout, &dataset.train, device);
+    let mut worker = Worker::new(spec, &cut, layout, &dataset.train, device);
     let mut evaluator = Evaluator::new(&spec.model, device);
     let mut aggregate = Aggregate::new(Arc::clone(state.layout()), state.grid());
     let mut total = Total::default();
@@ -162,17 +163,15 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(spec: &RunSpec, plan: &Plan, layout: Arc<Layout>, train: &Samples, device: Device) -> Self {
-        let order = plan.shard_order();
+    fn new(spec: &RunSpec, cut: &Cut, layout: Arc<Layout>, train: &Samples, device: Device) -> Self {
         let shard = |unit: Unit| {
-            let bounds = plan.shard_bounds(unit);
-            let samples = train.select(&order[bounds.start as usize..bounds.end as usize]);
-            (unit, Sampler::new(spec.seed, unit, plan.shard_len(unit)), samples)
+            let samples = train.select(cut.shard(unit));
+            (unit, Sampler::new(spec.seed, unit, samples.len() as u32), samples)
         };
         Self {
             seed: spec.seed,
             trainer: Trainer::new(spec, device),
-            shards: (0..plan.units()).map(Unit).map(shard).collect(),
+            shards: (0..spec.algorithm.units()).map(Unit).map(shard).collect(),
             result: vec![0.0; layout.params()],
             sum: UnitSum::new(layout),
             packed: Vec::new(),

@@ -36,6 +36,8 @@ enum Kernel {
 struct Local {
     optimizer: Optimizer,
     learning_rate: f32,
+    /// How strongly a step is drawn back to the params before: μ of FedProx.
+    proximal: f32,
     before: Vec<f32>,
     params: Vec<f32>,
     gradient: Vec<f32>,
@@ -132,6 +134,7 @@ impl Trainer {
                 let samples = match work {
                     Work::Gradient { samples } => u64::from(samples),
                     Work::LocalEpochs { epochs, .. } => u64::from(epochs) * shard.len() as u64,
+                    Work::LocalSteps { steps, batch } => u64::from(steps) * u64::from(batch),
                 };
                 UnitReport { loss_sum: 0.0, samples }
             }
@@ -154,6 +157,18 @@ impl Trainer {
                 local.delta(shard.len(), out);
                 UnitReport { loss_sum, samples: u64::from(epochs) * shard.len() as u64 }
             }
+            (Kernel::Network { network, local: Some(local) }, Work::LocalSteps { steps, batch }) => {
+                fits(network, shard)?;
+                local.begin();
+                let first = u64::from(round.0) * u64::from(steps);
+                let mut loss_sum = 0.0;
+                for step in first..first + u64::from(steps) {
+                    sampler.take(step, batch, &mut self.batch);
+                    loss_sum += local.step(network, shard, &self.batch);
+                }
+                local.delta(shard.len(), out);
+                UnitReport { loss_sum, samples: u64::from(steps) * u64::from(batch) }
+            }
             (Kernel::Network { .. }, work) => return Err(TrainError::ForeignWork { work }),
         };
         match report.loss_sum.is_finite() {
@@ -167,9 +182,10 @@ impl Local {
     fn new(spec: &RunSpec, params: usize) -> Option<Self> {
         match &spec.algorithm {
             Algorithm::SyncSgd { .. } => None,
-            Algorithm::Fedavg { local_optimizer, .. } => Some(Self {
+            Algorithm::Fedavg { local_optimizer, proximal, .. } => Some(Self {
                 optimizer: Optimizer::new(local_optimizer, params),
                 learning_rate: local_optimizer.learning_rate() as f32,
+                proximal: *proximal as f32,
                 before: vec![0.0; params],
                 params: vec![0.0; params],
                 gradient: vec![0.0; params],
@@ -188,6 +204,11 @@ impl Local {
         let scale = 1.0 / batch.len() as f32;
         for value in &mut self.gradient {
             *value *= scale;
+        }
+        if self.proximal > 0.0 {
+            for ((value, now), before) in self.gradient.iter_mut().zip(&self.params).zip(&self.before) {
+                *value += self.proximal * (now - before);
+            }
         }
         self.optimizer.step(self.learning_rate, &self.gradient, &mut self.params);
         loss

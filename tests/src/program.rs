@@ -8,6 +8,20 @@ use serde_json::Value;
 /// MNIST as it comes along with the repository, wherever the program was built.
 pub const MNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/mnist");
 
+/// QMNIST's labels, which are not part of the repository: beside it, where there are any.
+const QMNIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/qmnist");
+
+/// Whether QMNIST's labels are there; says aloud if not.
+#[must_use]
+#[allow(clippy::print_stderr, reason = "a test that tests nothing says so")]
+pub fn qmnist_is_there() -> bool {
+    let there = std::path::Path::new(QMNIST).is_dir();
+    if !there {
+        eprintln!("SKIPPED: {QMNIST} is not there, so nothing of QMNIST was tested");
+    }
+    there
+}
+
 /// The program under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
@@ -43,7 +57,7 @@ impl Program {
     pub fn command(self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env("SYNGRAD_DATA_DIR", MNIST);
+        command.env("SYNGRAD_DATA_DIR", MNIST).env("SYNGRAD_QMNIST_DIR", QMNIST);
         for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG", "SYNGRAD_STATE_DIR"] {
             command.env_remove(variable);
         }

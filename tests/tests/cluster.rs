@@ -43,6 +43,26 @@ async fn federated_averaging_is_the_same_for_every_number_of_workers() {
 }
 
 #[tokio::test]
+async fn fedprox_with_fedadam_is_the_same_for_every_number_of_workers() {
+    every_number_of_workers_agrees(&specs::fedprox(1)).await;
+}
+
+#[tokio::test]
+async fn fedyogi_on_uneven_shards_is_the_same_for_every_number_of_workers() {
+    every_number_of_workers_agrees(&specs::fedyogi(1)).await;
+}
+
+#[tokio::test]
+async fn diloco_is_the_same_for_every_number_of_workers() {
+    every_number_of_workers_agrees(&specs::diloco(1)).await;
+}
+
+#[tokio::test]
+async fn uneven_shards_change_no_bit_with_a_kill() {
+    a_kill_changes_no_bit(&specs::fedyogi(2)).await;
+}
+
+#[tokio::test]
 async fn synchronous_sgd_is_the_same_with_a_kill() {
     a_kill_changes_no_bit(&specs::sync_sgd(2)).await;
 }

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use syngrad_model::Device;
 
 use super::SpecFlags;
@@ -41,6 +41,56 @@ pub enum DataCommand {
     Verify(DataDir),
     /// Say what is in them.
     Info(DataDir),
+    /// Cut the training samples into folders, as partners of an experiment would have them.
+    Partition(PartitionArgs),
+}
+
+/// Of `data partition`.
+#[derive(Debug, Args)]
+pub struct PartitionArgs {
+    /// What the cut goes by.
+    #[arg(long, value_enum)]
+    pub by: PartitionName,
+    /// Folders, one for each partner.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub parts: u32,
+    /// The folder that gets them, as part-0, part-1 and so on; new or empty. Each has MNIST's four files: a part of the
+    /// training samples, and all test samples, so that partners' figures can be compared.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// The seed of what is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// The concentration of `dirichlet` and `quantity`.
+    #[arg(long, default_value_t = 0.1)]
+    pub alpha: f64,
+    /// The shards of sorted labels of each part, of `shards`.
+    #[arg(long, default_value_t = 2)]
+    pub shards_per_unit: u32,
+    /// Where the samples are.
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+/// What a cut goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PartitionName {
+    /// Nothing: evenly, in a seeded order.
+    Iid,
+    /// The order of the file, evenly.
+    Contiguous,
+    /// Labels, in sorted shards.
+    Shards,
+    /// Labels, in mixtures drawn from a Dirichlet distribution.
+    Dirichlet,
+    /// Nothing, in sizes drawn from a Dirichlet distribution.
+    Quantity,
+    /// Whether the index in the file is even or odd.
+    Parity,
+    /// The writer's institution, and writers within it; needs QMNIST's labels.
+    Institution,
+    /// The writer; needs QMNIST's labels.
+    Writer,
 }
 
 /// Of `doctor`.

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec,
-    Schedule, UpdateBits,
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
+    RunSpec, Schedule, UpdateBits,
 };
 
 use super::cluster;
@@ -51,7 +51,7 @@ fn spec(args: &RoundArgs, update_bits: UpdateBits) -> RunSpec {
         name: "bench-round".to_owned(),
         seed: 0,
         model: ModelSpec::Noop { params: args.params as usize },
-        data: DataSpec::Synthetic { samples: args.workers, inputs: 1, classes: 2 },
+        data: DataSpec::Synthetic { samples: args.workers, inputs: 1, classes: 2, partition: Partition::Iid },
         algorithm: Algorithm::SyncSgd { epochs: args.rounds, units: args.workers, unit_samples: 1 },
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.001, momentum: 0.0, nesterov: false },
         schedule: Schedule::Constant,

@@ -2,8 +2,8 @@
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, RunSpec,
-    Schedule, UpdateBits,
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
+    RunSpec, Schedule, UpdateBits,
 };
 
 use crate::args::{AlgorithmName, SpecFlags};
@@ -38,7 +38,13 @@ pub fn apply(mut spec: RunSpec, flags: SpecFlags) -> Result<CanonicalSpec, Failu
     if let Some(passes) = flags.epochs {
         match &mut spec.algorithm {
             Algorithm::SyncSgd { epochs, .. } => *epochs = passes,
-            Algorithm::Fedavg { rounds, local_epochs, .. } => *rounds = passes.div_ceil(*local_epochs),
+            Algorithm::Fedavg { rounds, local_epochs: Some(epochs), .. } => *rounds = passes.div_ceil(*epochs),
+            Algorithm::Fedavg { local_epochs: None, .. } => {
+                return Err(Failure::usage(
+                    &"--epochs counts passes, and this spec's units end after local_steps; \
+                                            change algorithm.rounds instead",
+                ));
+            }
         }
     }
     CanonicalSpec::new(spec).map_err(|why| Failure::spec(&why))
@@ -52,7 +58,7 @@ fn sync_sgd() -> RunSpec {
         name: "mnist-mlp".to_owned(),
         seed: 0,
         model: ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 },
-        data: DataSpec::Mnist { limit: None },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
         algorithm: Algorithm::SyncSgd { epochs: 4, units: 4, unit_samples: 128 },
         optimizer: adam(0.012),
         schedule: Schedule::Linear { final_fraction: 0.0, warmup_rounds: 0 },
@@ -72,8 +78,10 @@ fn fedavg() -> RunSpec {
         algorithm: Algorithm::Fedavg {
             rounds: 6,
             units: 4,
-            local_epochs: 1,
+            local_epochs: Some(1),
+            local_steps: None,
             local_batch: 64,
+            proximal: 0.0,
             local_optimizer: adam(0.004),
         },
         optimizer: OptimizerSpec::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false },

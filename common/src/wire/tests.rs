@@ -139,8 +139,11 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             heartbeat,
             silence,
         });
-    let run_opened = (run(), frame(), some_digest(), some_digest(), 1..=u32::MAX)
-        .prop_map(|(run, spec, spec_digest, layout, samples)| RunOpened { run, spec, spec_digest, layout, samples });
+    let run_opened = (run(), frame(), some_digest(), some_digest(), vec(1..=1_000_000u32, 1..20), any::<bool>())
+        .prop_map(|(run, spec, spec_digest, layout, sizes, uneven)| {
+            let samples = sizes.iter().sum();
+            RunOpened { run, spec, spec_digest, layout, samples, shard_samples: uneven.then_some(sizes) }
+        });
     let round_opened = (run(), any::<u32>(), some_digest(), 1..=MAX_PAYLOAD, bits(), vec(any::<i16>(), 1..20))
         .prop_map(|(run, round, params, params_bytes, bits, exponents)| RoundOpened {
             run,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use syngrad_engine::layout::MAX_TENSORS;
 use syngrad_engine::spec::UpdateBits;
+use syngrad_engine::spec::check::MAX_UNITS;
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::session_response::Message;
@@ -86,6 +87,8 @@ pub struct RunOpened {
     pub layout: Digest,
     /// Training samples of the run.
     pub samples: u32,
+    /// Samples of each shard; none if the shards are even.
+    pub shard_samples: Option<Vec<u32>>,
 }
 
 /// A round, and the params it starts from.
@@ -287,6 +290,7 @@ impl From<RunOpened> for v1::RunOpened {
             spec_digest: Bytes::copy_from_slice(&opened.spec_digest.0),
             layout_digest: Bytes::copy_from_slice(&opened.layout.0),
             samples: opened.samples,
+            shard_samples: opened.shard_samples.unwrap_or_default(),
         }
     }
 }
@@ -296,12 +300,23 @@ impl TryFrom<v1::RunOpened> for RunOpened {
 
     fn try_from(opened: v1::RunOpened) -> Result<Self, WireError> {
         field::within("RunOpened.spec", opened.spec.len(), 1..=MAX_SPEC)?;
+        field::within("RunOpened.shard_samples", opened.shard_samples.len(), 0..=MAX_UNITS as usize)?;
+        let shard_samples = (!opened.shard_samples.is_empty()).then_some(opened.shard_samples);
+        if let Some(sizes) = &shard_samples {
+            let sum: u64 = sizes.iter().copied().map(u64::from).sum();
+            let samples = u64::from(opened.samples);
+            field::within("RunOpened.shard_samples", sum, samples..=samples)?;
+            sizes
+                .iter()
+                .try_for_each(|&size| field::within("RunOpened.shard_samples", size, 1..=u32::MAX).map(|_| ()))?;
+        }
         Ok(Self {
             run: field::run_id("RunOpened.run", &opened.run)?,
             spec: opened.spec,
             spec_digest: field::digest("RunOpened.spec_digest", &opened.spec_digest)?,
             layout: field::digest("RunOpened.layout_digest", &opened.layout_digest)?,
             samples: field::within("RunOpened.samples", opened.samples, 1..=u32::MAX)?,
+            shard_samples,
         })
     }
 }

@@ -264,6 +264,7 @@ fn run_opened(active: &ActiveRun) -> RunOpened {
         spec_digest: active.identity.spec.digest(),
         layout: active.identity.layout_digest,
         samples: active.plan.samples(),
+        shard_samples: active.plan.uneven_shards(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use syngrad_common::{Code, status, transport};
-use syngrad_engine::spec::{DataSpec, ModelSpec};
+use syngrad_engine::spec::{DataSpec, ModelSpec, Partition};
 use syngrad_engine::{Digest, Round, RunId};
 use syngrad_model::{Device, Predictor, argmax, initial_params};
 use syngrad_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -38,7 +38,7 @@ fn model(version: u64) -> Arc<ServedModel> {
         round: Round(u32::try_from(version).expect("a small number")),
         model_version: version.to_string(),
         model,
-        data: DataSpec::Mnist { limit: None },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
         accuracy: Some(0.1),
     })
 }

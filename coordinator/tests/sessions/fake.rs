@@ -9,7 +9,7 @@ use syngrad_common::wire::{
 use syngrad_common::{Code, codec};
 use syngrad_engine::digest::Domain;
 use syngrad_engine::run::UpdateHeader;
-use syngrad_engine::{Digest, PartnerName, Round, Unit, Units, WorkerId};
+use syngrad_engine::{Digest, PartnerName, Plan, Round, Unit, Units, WorkerId};
 use syngrad_model::{Device, fingerprint};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_client::TrainingServiceClient;
@@ -184,10 +184,11 @@ impl FakeWorker {
 
 /// What a worker of the coordinator's own kind says.
 pub(crate) fn ready(opened: &RunOpened, spec: &CanonicalSpec) -> Ready {
+    let plan = Plan::new(spec.spec(), opened.samples).expect("an even plan");
     Ready {
         run: opened.run,
         layout: opened.layout,
-        fingerprint: fingerprint(spec.spec(), Device::default()),
+        fingerprint: fingerprint(spec.spec(), &plan, Device::default()),
         data: None,
         milli_units_per_second: 1_000_000,
     }

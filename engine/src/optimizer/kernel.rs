@@ -2,7 +2,7 @@
 
 use crate::vectorized::vectorized;
 
-/// The constants of one Adam or AdamW step.
+/// The constants of one step of Adam, AdamW, FedAdam or Yogi.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamStep {
     /// What decoupled weight decay leaves of a param: 1 - rate · decay.
@@ -32,6 +32,34 @@ impl AdamStep {
             root: (1.0 / correction(beta2).sqrt()) as f32,
             epsilon: epsilon as f32,
         }
+    }
+
+    /// Constants of any step without bias correction and decay, rounded to f32 once.
+    pub(super) fn uncorrected(rate: f32, beta1: f64, beta2: f64, epsilon: f64) -> Self {
+        Self {
+            keep: 1.0,
+            beta1: beta1 as f32,
+            rest1: (1.0 - beta1) as f32,
+            beta2: beta2 as f32,
+            rest2: (1.0 - beta2) as f32,
+            rate,
+            root: 1.0,
+            epsilon: epsilon as f32,
+        }
+    }
+}
+
+/// The constants of one Adagrad step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdagradStep {
+    rate: f32,
+    epsilon: f32,
+}
+
+impl AdagradStep {
+    /// Constants, rounded to f32 once.
+    pub(super) fn new(rate: f32, epsilon: f64) -> Self {
+        Self { rate, epsilon: epsilon as f32 }
     }
 }
 
@@ -96,6 +124,35 @@ vectorized! {
             *m = beta1 * *m + rest1 * g;
             *v = beta2 * *v + rest2 * (g * g);
             *p = keep * *p - rate * *m / (v.sqrt() * root + epsilon);
+        }
+    }
+
+    /// m ← β₁ · m + (1 - β₁) · g, v ← v - (1 - β₂) · sign(v - g²) · g², p ← p - rate · m / (√v + ε)
+    pub(super) fn yogi(
+        step: &AdamStep,
+        gradient: &[f32],
+        params: &mut [f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let AdamStep { beta1, rest1, rest2, rate, epsilon, .. } = *step;
+        for (((p, &g), m), v) in params.iter_mut().zip(gradient).zip(first).zip(second) {
+            let square = g * g;
+            let change = rest2 * square;
+            let fall = if *v > square { change } else { 0.0 };
+            let rise = if *v < square { change } else { 0.0 };
+            *m = beta1 * *m + rest1 * g;
+            *v = *v - fall + rise;
+            *p -= rate * *m / (v.sqrt() + epsilon);
+        }
+    }
+
+    /// v ← v + g², p ← p - rate · g / (√v + ε)
+    pub(super) fn adagrad(step: &AdagradStep, gradient: &[f32], params: &mut [f32], second: &mut [f32]) {
+        let AdagradStep { rate, epsilon } = *step;
+        for ((p, &g), v) in params.iter_mut().zip(gradient).zip(second) {
+            *v += g * g;
+            *p -= rate * g / (v.sqrt() + epsilon);
         }
     }
 

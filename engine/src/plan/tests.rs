@@ -1,14 +1,15 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::spec::{DataSpec, Evaluation, ModelSpec, OptimizerSpec, Quorum, Schedule};
+use crate::id::PartnerName;
+use crate::spec::{DataSpec, Evaluation, ModelSpec, OptimizerSpec, Partition, PartnerData, Quorum, Schedule, TestData};
 
 pub(crate) fn spec(algorithm: Algorithm) -> RunSpec {
     RunSpec {
         name: "test".into(),
         seed: 7,
         model: ModelSpec::Mlp { inputs: 4, hidden: vec![], classes: 2 },
-        data: DataSpec::Synthetic { samples: 100, inputs: 4, classes: 2 },
+        data: DataSpec::Synthetic { samples: 100, inputs: 4, classes: 2, partition: Partition::Iid },
         algorithm,
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
         schedule: Schedule::Constant,
@@ -25,19 +26,32 @@ fn sync_sgd(epochs: u32, units: u32, unit_samples: u32) -> Algorithm {
     Algorithm::SyncSgd { epochs, units, unit_samples }
 }
 
-#[test]
-fn shards_cover_the_samples_once() {
-    let plan = Plan::new(&spec(sync_sgd(1, 7, 5)), 100).expect("a plan");
-    let order = plan.shard_order();
-    assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 100);
-    let mut next = 0;
-    for unit in (0..7).map(Unit) {
-        let bounds = plan.shard_bounds(unit);
-        assert_eq!(bounds.start, next);
-        assert!((14..=15).contains(&plan.shard_len(unit)));
-        next = bounds.end;
+fn fedavg(local_epochs: Option<u32>, local_steps: Option<u32>) -> Algorithm {
+    Algorithm::Fedavg {
+        rounds: 2,
+        units: 3,
+        local_epochs,
+        local_steps,
+        local_batch: 10,
+        proximal: 0.0,
+        local_optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
     }
-    assert_eq!(next, 100);
+}
+
+#[test]
+fn shards_are_even_unless_they_are_said_to_be_others() {
+    let spec = spec(sync_sgd(1, 7, 5));
+    let plan = Plan::new(&spec, 100).expect("a plan");
+    assert!((0..7).all(|unit| (14..=15).contains(&plan.shard_len(Unit(unit)))));
+    assert_eq!((plan.samples(), plan.units(), plan.uneven_shards()), (100, 7, None));
+    let sizes = [1, 94, 1, 1, 1, 1, 1];
+    let uneven = Plan::with_shards(&spec, &sizes).expect("a plan");
+    assert_eq!((uneven.samples(), uneven.uneven_shards()), (100, Some(sizes.to_vec())));
+    assert_eq!(Plan::with_shards(&spec, &[14, 14, 14, 15, 14, 14, 15]), Ok(plan), "what an even cut has too");
+    for foreign in [&[50, 50][..], &[14, 14, 14, 15, 14, 0, 29], &[1; 8], &[u32::MAX; 7], &[]] {
+        let refused = Plan::with_shards(&spec, foreign);
+        assert_eq!(refused, Err(PlanError::ForeignShards { shards: foreign.len() as u64, units: 7 }));
+    }
 }
 
 #[test]
@@ -80,17 +94,41 @@ fn rounds_cover_the_epochs() {
 
 #[test]
 fn weights_are_samples() {
-    let fedavg = Algorithm::Fedavg {
-        rounds: 2,
-        units: 3,
-        local_epochs: 2,
-        local_batch: 10,
-        local_optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
-    };
-    let plan = Plan::new(&spec(fedavg), 100).expect("a plan");
+    let epochs = spec(fedavg(Some(2), None));
+    let plan = Plan::new(&epochs, 100).expect("a plan");
     assert_eq!((0..3).map(|unit| plan.weight(Unit(unit))).sum::<u32>(), 100);
-    assert_eq!(plan.samples_in_round(), 200);
-    assert_eq!(plan.rounds(), 2);
+    assert_eq!((plan.samples_in_round(), plan.rounds()), (200, 2));
+    let uneven = Plan::with_shards(&epochs, &[70, 10, 20]).expect("a plan");
+    assert_eq!((0..3).map(|unit| uneven.weight(Unit(unit))).collect::<Vec<_>>(), [70, 10, 20]);
+}
+
+#[test]
+fn private_samples_are_the_shards_that_the_spec_says_whoever_says_otherwise() {
+    let of = |(partner, samples)| PartnerData { partner: PartnerName::parse(partner).expect("a name"), samples };
+    let partners = [("a", 70), ("b", 10), ("c", 20)].map(of).to_vec();
+    let data = DataSpec::Private { inputs: 4, classes: 2, partners, test: TestData::None };
+    let private = RunSpec { data, ..spec(fedavg(Some(1), None)) };
+    let plan = Plan::new(&private, 0).expect("a plan");
+    assert_eq!((plan.samples(), plan.weight(Unit(0)), plan.weight(Unit(2))), (100, 70, 20));
+    assert_eq!(Plan::with_shards(&private, &[70, 10, 20]), Ok(plan));
+    let other = Plan::with_shards(&private, &[10, 70, 20]);
+    assert_eq!(other, Err(PlanError::ForeignShards { shards: 3, units: 3 }));
+}
+
+#[test]
+fn a_unit_of_local_steps_weighs_its_shard_and_passes_its_batches() {
+    let plan = Plan::with_shards(&spec(fedavg(None, Some(7))), &[70, 10, 20]).expect("a plan");
+    assert_eq!(plan.work(), Work::LocalSteps { steps: 7, batch: 10 });
+    assert_eq!((plan.weight(Unit(0)), plan.weight(Unit(1)), plan.samples_in_round()), (70, 10, 210));
+}
+
+#[test]
+fn a_unit_ends_after_epochs_or_after_steps_and_not_after_both() {
+    for (epochs, steps) in [(Some(1), Some(1)), (None, None)] {
+        let refused = spec(fedavg(epochs, steps)).check().expect_err("it needs one of them");
+        assert_eq!(refused.key, "algorithm.local_steps");
+    }
+    assert_eq!(spec(fedavg(None, Some(3))).check(), Ok(()));
 }
 
 #[test]

@@ -5,8 +5,7 @@ use thiserror::Error;
 use std::collections::BTreeSet;
 
 use super::{
-    Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, OptimizerSpec, PartnerData, Quorum, RunSpec, Schedule,
-    TestData,
+    Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, Partition, PartnerData, Quorum, RunSpec, Schedule, TestData,
 };
 use crate::layout::MAX_PARAMS;
 
@@ -20,6 +19,8 @@ pub const MAX_BATCH: u32 = 65_536;
 pub const MAX_LAYERS: usize = 64;
 /// The most epochs, rounds or local epochs.
 pub const MAX_ROUNDS: u32 = 10_000_000;
+/// The strongest pull towards the round's params.
+pub const MAX_PROXIMAL: f64 = 1e6;
 /// The longest round deadline, in seconds.
 pub const MAX_DEADLINE: f64 = 7.0 * 86_400.0;
 /// The most bytes that the training samples of a synthetic dataset may take.
@@ -40,26 +41,31 @@ pub struct SpecError {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "values and format_args! read the same at the call")]
-fn require(fits: bool, key: impl ToString, found: impl ToString, expected: impl ToString) -> Result<(), SpecError> {
+pub(super) fn require(
+    fits: bool,
+    key: impl ToString,
+    found: impl ToString,
+    expected: impl ToString,
+) -> Result<(), SpecError> {
     match fits {
         true => Ok(()),
         false => Err(SpecError { key: key.to_string(), found: found.to_string(), expected: expected.to_string() }),
     }
 }
 
-fn count(value: u32, most: u32, key: &str) -> Result<(), SpecError> {
+pub(super) fn count(value: u32, most: u32, key: &str) -> Result<(), SpecError> {
     require((1..=most).contains(&value), key, value, format_args!("it may be 1 to {most}"))
 }
 
-fn fraction(value: f64, key: impl ToString) -> Result<(), SpecError> {
+pub(super) fn fraction(value: f64, key: impl ToString) -> Result<(), SpecError> {
     require((0.0..=1.0).contains(&value), key, format_args!("{value:?}"), "it may be 0 to 1")
 }
 
-fn decay(value: f64, key: impl ToString) -> Result<(), SpecError> {
+pub(super) fn decay(value: f64, key: impl ToString) -> Result<(), SpecError> {
     require((0.0..1.0).contains(&value), key, format_args!("{value:?}"), "it may be 0 up to, not including, 1")
 }
 
-fn positive(value: f64, most: f64, key: impl ToString) -> Result<(), SpecError> {
+pub(super) fn positive(value: f64, most: f64, key: impl ToString) -> Result<(), SpecError> {
     require(
         value > 0.0 && value <= most,
         key,
@@ -127,10 +133,26 @@ impl DataSpec {
         }
     }
 
+    /// How the samples are cut into shards.
+    #[must_use]
+    pub fn partition(&self) -> &Partition {
+        match self {
+            Self::Mnist { partition, .. } | Self::Synthetic { partition, .. } => partition,
+            // There is nothing to cut.
+            Self::Private { .. } => &Partition::Iid,
+        }
+    }
+
     fn check(&self) -> Result<(), SpecError> {
         match self {
-            Self::Mnist { limit } => limit.map_or(Ok(()), |limit| count(limit, 60_000, "data.limit")),
-            Self::Synthetic { samples, inputs, classes } => {
+            Self::Mnist { limit, partition } => {
+                limit.map_or(Ok(()), |limit| count(limit, 60_000, "data.limit"))?;
+                partition.check()
+            }
+            Self::Synthetic { samples, inputs, classes, partition } => {
+                partition.check()?;
+                let invented = format_args!("these samples are of nobody; it may be {}", Partition::OF_ANYTHING);
+                require(!partition.needs_origins(), "data.partition", partition.name(), invented)?;
                 count(*samples, MAX_SAMPLES, "data.samples")?;
                 check_shape(*inputs, *classes)?;
                 let bytes = u64::from(*samples) * *inputs as u64;
@@ -192,6 +214,15 @@ impl ModelSpec {
     }
 }
 
+fn either(found: impl ToString) -> Result<(), SpecError> {
+    require(
+        false,
+        "algorithm.local_steps",
+        found,
+        "a unit ends after local_epochs or after local_steps: give one of them",
+    )
+}
+
 impl Algorithm {
     fn check(&self) -> Result<(), SpecError> {
         count(self.units(), MAX_UNITS, "algorithm.units")?;
@@ -200,41 +231,19 @@ impl Algorithm {
                 count(*epochs, MAX_ROUNDS, "algorithm.epochs")?;
                 count(*unit_samples, MAX_BATCH, "algorithm.unit_samples")
             }
-            Self::Fedavg { rounds, local_epochs, local_batch, local_optimizer, .. } => {
+            Self::Fedavg { rounds, local_epochs, local_steps, local_batch, proximal, local_optimizer, .. } => {
                 count(*rounds, MAX_ROUNDS, "algorithm.rounds")?;
-                count(*local_epochs, MAX_ROUNDS, "algorithm.local_epochs")?;
+                match (*local_epochs, *local_steps) {
+                    (Some(epochs), None) => count(epochs, MAX_ROUNDS, "algorithm.local_epochs")?,
+                    (None, Some(steps)) => count(steps, MAX_ROUNDS, "algorithm.local_steps")?,
+                    (Some(_), Some(steps)) => either(format_args!("{steps} beside local_epochs"))?,
+                    (None, None) => either("absent, and so is local_epochs")?,
+                }
                 count(*local_batch, MAX_BATCH, "algorithm.local_batch")?;
+                let pull = (0.0..=MAX_PROXIMAL).contains(proximal);
+                let most = format_args!("it may be 0 to {MAX_PROXIMAL}");
+                require(pull, "algorithm.proximal", format_args!("{proximal:?}"), most)?;
                 local_optimizer.check("algorithm.local_optimizer")
-            }
-        }
-    }
-}
-
-impl OptimizerSpec {
-    /// `table` is the one that the spec has it in.
-    fn check(&self, table: &str) -> Result<(), SpecError> {
-        let key = |name: &str| format!("{table}.{name}");
-        positive(self.learning_rate(), 1e6, key("learning_rate"))?;
-        match self {
-            Self::Sgd { momentum, nesterov, .. } => {
-                decay(*momentum, key("momentum"))?;
-                require(!nesterov || *momentum > 0.0, key("nesterov"), nesterov, "it needs momentum above 0")
-            }
-            Self::Adam { beta1, beta2, epsilon, .. } => {
-                decay(*beta1, key("beta1"))?;
-                decay(*beta2, key("beta2"))?;
-                positive(*epsilon, 1.0, key("epsilon"))
-            }
-            Self::Adamw { beta1, beta2, epsilon, weight_decay, .. } => {
-                decay(*beta1, key("beta1"))?;
-                decay(*beta2, key("beta2"))?;
-                positive(*epsilon, 1.0, key("epsilon"))?;
-                fraction(*weight_decay, key("weight_decay"))
-            }
-            Self::Rmsprop { alpha, epsilon, momentum, .. } => {
-                decay(*alpha, key("alpha"))?;
-                positive(*epsilon, 1.0, key("epsilon"))?;
-                decay(*momentum, key("momentum"))
             }
         }
     }
@@ -285,17 +294,7 @@ mod tests {
     use super::*;
 
     fn synthetic(samples: u32, inputs: usize) -> DataSpec {
-        DataSpec::Synthetic { samples, inputs, classes: 10 }
-    }
-
-    #[test]
-    fn an_optimizers_key_says_which_optimizer_it_is_of() {
-        let sgd = OptimizerSpec::Sgd { learning_rate: 1e300, momentum: 0.0, nesterov: false };
-        let refused = sgd.check("algorithm.local_optimizer").expect_err("too large");
-        assert_eq!(
-            (refused.key.as_str(), refused.found.as_str()),
-            ("algorithm.local_optimizer.learning_rate", "1e300")
-        );
+        DataSpec::Synthetic { samples, inputs, classes: 10, partition: Partition::Iid }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The optimisers against PyTorch's: golden vectors from `golden/optimizers.py`.
+//! The optimisers against PyTorch's and those of two papers: golden vectors from `golden/optimizers.py`.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,16 @@ fn adam(learning_rate: f64) -> OptimizerSpec {
     OptimizerSpec::Adam { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 }
 
-fn cases() -> [(&'static str, OptimizerSpec); 7] {
+fn cases() -> [(&'static str, OptimizerSpec); 11] {
     let sgd = |momentum, nesterov| OptimizerSpec::Sgd { learning_rate: 0.05, momentum, nesterov };
     let rmsprop = |momentum| OptimizerSpec::Rmsprop { learning_rate: 0.01, alpha: 0.99, epsilon: 1e-8, momentum };
     let adamw =
         OptimizerSpec::Adamw { learning_rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1 };
+    let adagrad =
+        |epsilon, initial_accumulator| OptimizerSpec::Adagrad { learning_rate: 0.05, epsilon, initial_accumulator };
+    let (beta1, beta2, epsilon, initial_accumulator) = (0.9, 0.99, 1e-3, 1e-6);
+    let fedadam = OptimizerSpec::Fedadam { learning_rate: 0.05, beta1, beta2, epsilon, initial_accumulator };
+    let yogi = OptimizerSpec::Yogi { learning_rate: 0.05, beta1, beta2, epsilon, initial_accumulator };
     [
         ("sgd", sgd(0.0, false)),
         ("sgd-momentum", sgd(0.9, false)),
@@ -34,6 +39,10 @@ fn cases() -> [(&'static str, OptimizerSpec); 7] {
         ("adamw", adamw),
         ("rmsprop", rmsprop(0.0)),
         ("rmsprop-momentum", rmsprop(0.9)),
+        ("adagrad", adagrad(1e-10, 0.0)),
+        ("adagrad-server", adagrad(epsilon, initial_accumulator)),
+        ("fedadam", fedadam),
+        ("yogi", yogi),
     ]
 }
 
@@ -42,7 +51,7 @@ fn step(optimizer: &mut Optimizer, spec: &OptimizerSpec, gradient: &[f32], param
 }
 
 #[test]
-fn twenty_steps_agree_with_pytorch_to_a_millionth() {
+fn twenty_steps_agree_with_others_to_a_millionth() {
     let golden = golden();
     for (name, spec) in cases() {
         let mut optimizer = Optimizer::new(&spec, PARAMS);
@@ -53,7 +62,7 @@ fn twenty_steps_agree_with_pytorch_to_a_millionth() {
             let Some(expected) = golden.get(&format!("params {name} {at}")) else { continue };
             for (index, (found, expected)) in params.iter().zip(expected).enumerate() {
                 let error = (found - expected).abs() / expected.abs().max(1.0);
-                assert!(error <= 1e-6, "{name}, step {at}, param {index}: {found}, PyTorch has {expected}");
+                assert!(error <= 1e-6, "{name}, step {at}, param {index}: {found}, the other has {expected}");
             }
             compared += 1;
         }

@@ -7,8 +7,8 @@ use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::layout::Layout;
 use syngrad_engine::quantize::{Grid, UnitSum};
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Quorum, Schedule,
-    UpdateBits,
+    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
+    Schedule, UpdateBits,
 };
 use syngrad_engine::state::{CommitError, DecodeError, StateError, TrainingState};
 use syngrad_engine::{Plan, Round, RunSpec, Unit};
@@ -21,7 +21,7 @@ fn spec(update_bits: UpdateBits) -> RunSpec {
         name: "test".into(),
         seed: 11,
         model: ModelSpec::Noop { params: 337 },
-        data: DataSpec::Synthetic { samples: SAMPLES, inputs: 2, classes: 2 },
+        data: DataSpec::Synthetic { samples: SAMPLES, inputs: 2, classes: 2, partition: Partition::Iid },
         algorithm: Algorithm::SyncSgd { epochs: 3, units: UNITS, unit_samples: 8 },
         optimizer: OptimizerSpec::Adam { learning_rate: 0.05, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: Schedule::Cosine { final_fraction: 0.1, warmup_rounds: 3 },
@@ -182,6 +182,28 @@ fn a_state_that_was_written_down_goes_on_as_if_nothing_had_happened() {
             assert_eq!((again.params_digest(), again.chain()), (state.params_digest(), state.chain()));
             assert_eq!(again.encode(), state.encode());
         }
+    }
+}
+
+#[test]
+fn every_server_optimizer_goes_on_from_what_was_written_down() {
+    let (beta1, beta2, epsilon, initial_accumulator) = (0.9, 0.99, 1e-3, 1e-6);
+    let servers = [
+        OptimizerSpec::Sgd { learning_rate: 0.7, momentum: 0.9, nesterov: true },
+        OptimizerSpec::Fedadam { learning_rate: 0.05, beta1, beta2, epsilon, initial_accumulator },
+        OptimizerSpec::Yogi { learning_rate: 0.05, beta1, beta2, epsilon, initial_accumulator },
+        OptimizerSpec::Adagrad { learning_rate: 0.05, epsilon, initial_accumulator },
+    ];
+    for optimizer in servers {
+        let spec = RunSpec { optimizer, ..spec(UpdateBits::Sixteen) };
+        let mut state = begin(&spec);
+        let before = state.params().clone();
+        (0..3).for_each(|_| advance(&spec, &mut state, &[&[0, 1, 2, 3, 4, 5]]));
+        let mut again = TrainingState::decode(&spec, &plan(&spec), layout(), &state.encode()).expect("its own bytes");
+        (0..3).for_each(|_| advance(&spec, &mut state, &[&[0, 1, 2, 3, 4, 5]]));
+        (0..3).for_each(|_| advance(&spec, &mut again, &[&[5], &[3, 0], &[1, 4, 2]]));
+        assert_eq!(again, state, "{:?}", spec.optimizer);
+        assert_ne!(state.params(), &before, "{:?}", spec.optimizer);
     }
 }
 

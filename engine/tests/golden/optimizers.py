@@ -1,10 +1,13 @@
-"""Makes optimizers.txt: what PyTorch's optimisers do to 37 params in 20 steps.
+"""Makes optimizers.txt: what PyTorch's optimisers do to 37 params in 20 steps, and those of two papers that it lacks.
 
     python -m venv /tmp/golden && /tmp/golden/bin/pip install torch
     /tmp/golden/bin/python optimizers.py > optimizers.txt
 
 Lines: `init`, `gradient STEP` and `params CASE STEP`, each followed by 37 numbers; floats are written so that they
 read back exactly. Gradients span six orders of magnitude, change sign, and are zero now and then.
+
+FedAdam (Reddi et al. 2021, arXiv 2003.00295, algorithm 2) and Yogi (Zaheer et al. 2018, algorithm 2) are computed in
+float64 from the papers' formulas, with the papers' letters, and rounded when they are written.
 """
 
 import torch
@@ -19,7 +22,25 @@ CASES = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1, foreach=False),
     "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, foreach=False),
     "rmsprop-momentum": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9, foreach=False),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05, foreach=False),
+    "adagrad-server": lambda p: torch.optim.Adagrad(p, lr=0.05, eps=1e-3, initial_accumulator_value=1e-6, foreach=False),
 }
+
+# The second moment after v with the delta d, which is minus the gradient.
+SERVER_CASES = {
+    "fedadam": lambda v, d, beta2: beta2 * v + (1 - beta2) * d**2,
+    "yogi": lambda v, d, beta2: v - (1 - beta2) * d**2 * torch.sign(v - d**2),
+}
+
+
+def server(init: torch.Tensor, gradients: list[torch.Tensor], second, eta=0.05, beta1=0.9, beta2=0.99, tau=1e-3):
+    x, m, v = init.double(), torch.zeros(PARAMS).double(), torch.full((PARAMS,), tau**2).double()
+    for step, gradient in enumerate(gradients, 1):
+        delta = -gradient.double()
+        m = beta1 * m + (1 - beta1) * delta
+        v = second(v, delta, beta2)
+        x = x + eta * m / (v.sqrt() + tau)
+        yield step, x.float()
 
 
 def row(name: str, values: torch.Tensor) -> None:
@@ -42,6 +63,10 @@ def main() -> None:
             optimizer.step()
             if step in SHOWN:
                 row(f"params {name} {step}", params.detach())
+    for name, second in SERVER_CASES.items():
+        for step, params in server(init, gradients, second):
+            if step in SHOWN:
+                row(f"params {name} {step}", params)
 
 
 main()

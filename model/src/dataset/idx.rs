@@ -100,6 +100,20 @@ fn body(mut raw: Vec<u8>, shape: &[u32]) -> Result<Vec<u8>, IdxError> {
     }
 }
 
+/// An IDX array of unsigned bytes with these elements.
+///
+/// # Panics
+/// If there are not as many elements as the shape has.
+#[must_use]
+pub fn encode(shape: &[u32], elements: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(len(shape));
+    raw.extend((UNSIGNED_BYTES + shape.len() as u32).to_be_bytes());
+    raw.extend(shape.iter().flat_map(|axis| axis.to_be_bytes()));
+    raw.extend_from_slice(elements);
+    assert_eq!(raw.len(), len(shape), "the elements are those of the shape");
+    raw
+}
+
 fn kind(magic: u32) -> String {
     match magic.wrapping_sub(UNSIGNED_BYTES) {
         1 => "an IDX file of labels".to_owned(),
@@ -123,6 +137,8 @@ mod tests {
     #[test]
     fn elements_come_out_without_the_header() {
         assert_eq!(elements(file(0x803, &[1, 2, 2], &[1, 2, 3, 4]), &[1, 2, 2]), Ok(vec![1, 2, 3, 4]));
+        assert_eq!(elements(encode(&[1, 2, 2], &[1, 2, 3, 4]), &[1, 2, 2]), Ok(vec![1, 2, 3, 4]));
+        assert_eq!(encode(&[1, 2, 2], &[1, 2, 3, 4]), file(0x803, &[1, 2, 2], &[1, 2, 3, 4]));
         assert_eq!(len(&[60_000, 28, 28]), 47_040_016);
     }
 

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -50,6 +50,20 @@ pub enum DataError {
         /// The file's name.
         name: &'static str,
         /// The folder that was searched.
+        dir: PathBuf,
+    },
+    /// Nobody says who wrote the samples.
+    #[error(
+        "{name}(.gz), which says who wrote each sample, is not in {dir}, in its folder qmnist nor in one beside it; \
+         it is one of QMNIST's extended labels (github.com/facebookresearch/qmnist): put the two files into one of \
+         those places, or name their folder in {variable}",
+        dir = dir.display(),
+        variable = super::qmnist::DIR_VARIABLE
+    )]
+    NoOrigins {
+        /// The file's name.
+        name: &'static str,
+        /// The folder of the samples.
         dir: PathBuf,
     },
     /// A file cannot be read.
@@ -184,7 +198,7 @@ impl MnistFile {
     /// [`DataError`] naming the file and what differs. However large the file, no more than the original's payload
     /// is held in memory.
     pub fn read(self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let raw = self.payload(path)?;
+        let raw = payload(path, idx::len(self.shape()))?;
         let digest = hex(&Sha256::digest(&raw));
         let form = |source| DataError::Form { path: path.to_owned(), name: self.name(), source };
         let elements = idx::elements(raw, self.shape()).map_err(form)?;
@@ -210,27 +224,27 @@ impl MnistFile {
             Err(DataError::Samples { path: path.to_owned(), name: self.name(), source })
         })
     }
-
-    /// The raw bytes, and one more than the original has if there are more.
-    fn payload(self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let io = |source| DataError::Io { path: path.to_owned(), source };
-        let gzip = |source| DataError::Gzip { path: path.to_owned(), source };
-        let most = idx::len(self.shape()) as u64 + 1;
-        let mut file = File::open(path).map_err(io)?;
-        let mut raw = Vec::with_capacity(most as usize);
-        (&mut file).take(2).read_to_end(&mut raw).map_err(io)?;
-        if raw == [0x1f, 0x8b] {
-            let whole = raw.as_slice().chain(io::BufReader::with_capacity(1 << 16, file));
-            let mut payload = Vec::with_capacity(most as usize);
-            MultiGzDecoder::new(whole).take(most).read_to_end(&mut payload).map_err(gzip)?;
-            return Ok(payload);
-        }
-        file.take(most - raw.len() as u64).read_to_end(&mut raw).map_err(io)?;
-        Ok(raw)
-    }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The raw bytes of a file of `expected` bytes, compressed or not, and one more if there are more.
+pub(super) fn payload(path: &Path, expected: usize) -> Result<Vec<u8>, DataError> {
+    let io = |source| DataError::Io { path: path.to_owned(), source };
+    let gzip = |source| DataError::Gzip { path: path.to_owned(), source };
+    let most = expected as u64 + 1;
+    let mut file = File::open(path).map_err(io)?;
+    let mut raw = Vec::with_capacity(most as usize);
+    (&mut file).take(2).read_to_end(&mut raw).map_err(io)?;
+    if raw == [0x1f, 0x8b] {
+        let whole = raw.as_slice().chain(io::BufReader::with_capacity(1 << 16, file));
+        let mut payload = Vec::with_capacity(most as usize);
+        MultiGzDecoder::new(whole).take(most).read_to_end(&mut payload).map_err(gzip)?;
+        return Ok(payload);
+    }
+    file.take(most - raw.len() as u64).read_to_end(&mut raw).map_err(io)?;
+    Ok(raw)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -248,8 +262,28 @@ pub fn load(dir: &Path) -> Result<Dataset, DataError> {
         let test = scope.spawn(|| samples(MnistFile::TestImages, MnistFile::TestLabels));
         let train = samples(MnistFile::TrainImages, MnistFile::TrainLabels)?;
         let test = test.join().expect("the reader does not panic")?;
-        Ok(Dataset { train, test })
+        Ok(Dataset { train, test, origins: Vec::new() })
     })
+}
+
+/// Writes samples of MNIST's shape into `dir` as four files of MNIST's names, which must not be there yet.
+///
+/// # Errors
+/// What the file system says; files before the failed one are there then.
+///
+/// # Panics
+/// If samples have another shape.
+pub fn write(dir: &Path, train: &Samples, test: &Samples) -> io::Result<()> {
+    let side = SIDE as u32;
+    for (samples, images, labels) in
+        [(train, MnistFile::TrainImages, MnistFile::TrainLabels), (test, MnistFile::TestImages, MnistFile::TestLabels)]
+    {
+        let count = samples.len() as u32;
+        let write = |file: MnistFile, raw: &[u8]| File::create_new(dir.join(file.name()))?.write_all(raw);
+        write(images, &idx::encode(&[count, side, side], samples.features()))?;
+        write(labels, &idx::encode(&[count], samples.labels()))?;
+    }
+    Ok(())
 }
 
 /// Reads every file and compares it with the original.

@@ -19,7 +19,7 @@ pub fn dataset(train: u32, inputs: usize, classes: usize, seed: u64) -> Dataset 
         .collect();
     let test = (train / 4).max(1);
     let end = train.saturating_add(test);
-    Dataset { train: draw(&centres, 0..train, seed), test: draw(&centres, train..end, seed) }
+    Dataset { train: draw(&centres, 0..train, seed), test: draw(&centres, train..end, seed), origins: Vec::new() }
 }
 
 fn draw(centres: &[Vec<u8>], indices: std::ops::Range<u32>, seed: u64) -> Samples {

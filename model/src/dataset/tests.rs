@@ -1,14 +1,27 @@
 use std::path::PathBuf;
 
+use syngrad_engine::spec::{Algorithm, ModelSpec};
+
 use super::*;
 
 pub(crate) fn mnist_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist")
 }
 
+/// The folder of QMNIST's labels, which are not part of the repository: beside it, where there is one.
+pub(crate) fn qmnist_dir() -> Option<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/qmnist");
+    let there = dir.is_dir();
+    if !there {
+        eprintln!("SKIPPED: {} is not there, so nothing of QMNIST was tested", dir.display());
+    }
+    there.then_some(dir)
+}
+
 #[test]
 fn mnist_is_the_published_one() {
-    let whole = Dataset::load(&DataSpec::Mnist { limit: None }, 0, &mnist_dir()).expect("the checkout has MNIST");
+    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid }, 0, &mnist_dir())
+        .expect("the checkout has MNIST");
     assert_eq!((whole.train.len(), whole.test.len(), whole.train.inputs(), whole.classes()), (60_000, 10_000, 784, 10));
     assert_eq!(whole.train.histogram(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
     assert_eq!(whole.test.histogram(), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
@@ -18,12 +31,52 @@ fn mnist_is_the_published_one() {
 
 #[test]
 fn a_limit_takes_a_seeded_part_of_the_training_samples() {
-    let spec = DataSpec::Mnist { limit: Some(1000) };
+    let spec = DataSpec::Mnist { limit: Some(1000), partition: Partition::Parity };
     let part = |seed| Dataset::load(&spec, seed, &mnist_dir()).expect("the checkout has MNIST");
     let first = part(1);
     assert_eq!((first.train.len(), first.test.len()), (1000, 10_000));
     assert_eq!(first.train, part(1).train);
     assert_ne!(first.train, part(2).train);
+    assert_eq!(first.origins.len(), 1000);
+    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid }, 1, &mnist_dir());
+    let whole = whole.expect("the checkout has MNIST").train;
+    for (index, origin) in first.origins.iter().enumerate() {
+        assert_eq!(
+            first.train.image(index),
+            whole.image(origin.writer as usize),
+            "a sample keeps its place in the file"
+        );
+    }
+}
+
+fn sizes(partition: Partition, units: u32, mnist_dir: &Path) -> Vec<u32> {
+    let algorithm = Algorithm::SyncSgd { epochs: 1, units, unit_samples: 1 };
+    let mut spec = crate::train::tests::spec(ModelSpec::Noop { params: 1 }, algorithm);
+    spec.data = DataSpec::Mnist { limit: None, partition };
+    let dataset = Dataset::load(&spec.data, spec.seed, mnist_dir).expect("the files are there");
+    dataset.cut(&spec).expect("there are enough samples").sizes()
+}
+
+#[test]
+fn mnist_is_cut_by_its_own_order_and_labels() {
+    assert_eq!(sizes(Partition::Parity, 2, &mnist_dir()), [30_000; 2]);
+    assert_eq!(sizes(Partition::Shards { shards_per_unit: 2 }, 100, &mnist_dir()), [600; 100]);
+    assert_eq!(sizes(Partition::Dirichlet { alpha: 0.1 }, 8, &mnist_dir()), [7_500; 8]);
+}
+
+/// A folder of MNIST beside one of QMNIST, as a person would have them.
+#[cfg(unix)]
+#[test]
+fn mnist_is_cut_by_who_wrote_it() {
+    let Some(qmnist) = qmnist_dir() else { return };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mnist = folder.path().join("mnist");
+    std::os::unix::fs::symlink(mnist_dir(), &mnist).expect("a link can be made");
+    std::os::unix::fs::symlink(qmnist, folder.path().join("qmnist")).expect("a link can be made");
+    assert_eq!(sizes(Partition::Institution, 2, &mnist), [30_950, 29_050], "employees, then students");
+    let five = sizes(Partition::Institution, 5, &mnist);
+    assert_eq!((five[..3].iter().sum::<u32>(), five[3..].iter().sum::<u32>()), (30_950, 29_050));
+    assert_eq!(sizes(Partition::Writer, 539, &mnist).len(), 539, "a unit of each writer");
 }
 
 #[test]

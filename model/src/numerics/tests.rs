@@ -1,6 +1,6 @@
 use std::thread;
 
-use syngrad_engine::spec::{ModelSpec, OptimizerSpec};
+use syngrad_engine::spec::{Algorithm, ModelSpec, OptimizerSpec};
 
 use super::*;
 use crate::train::tests::spec;
@@ -15,12 +15,22 @@ fn sync(unit_samples: u32) -> Algorithm {
 
 fn fedavg(units: u32, local_batch: u32) -> Algorithm {
     let local_optimizer = OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false };
-    Algorithm::Fedavg { rounds: 1, units, local_epochs: 1, local_batch, local_optimizer }
+    let (local_epochs, local_steps, proximal) = (Some(1), None, 0.0);
+    Algorithm::Fedavg { rounds: 1, units, local_epochs, local_steps, local_batch, proximal, local_optimizer }
+}
+
+/// A plan of 48 samples in even shards.
+fn plan(spec: &RunSpec) -> Plan {
+    Plan::new(spec, 48).expect("more samples than units")
+}
+
+fn of(model: ModelSpec, algorithm: Algorithm) -> Digest {
+    let spec = spec(model, algorithm);
+    fingerprint(&spec, &plan(&spec), Device::Flex)
 }
 
 #[test]
 fn a_fingerprint_is_that_of_the_model_and_the_unit_shape() {
-    let of = |model, algorithm| fingerprint(&spec(model, algorithm), Device::Flex);
     let found = of(model(), sync(16));
     assert_eq!(found, of(model(), sync(16)));
     assert_ne!(found, of(model(), sync(32)));
@@ -31,7 +41,7 @@ fn a_fingerprint_is_that_of_the_model_and_the_unit_shape() {
 
 #[test]
 fn a_fingerprint_does_not_depend_on_how_many_threads_compute() {
-    let of = || fingerprint(&spec(model(), sync(16)), Device::Flex);
+    let of = || of(model(), sync(16));
     let expected = of();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(of)).collect();
@@ -44,8 +54,18 @@ fn a_fingerprint_does_not_depend_on_how_many_threads_compute() {
 /// 48 samples in 5 shards are 9 or 10 each: with batches of 4, the last of a pass has 1 or 2.
 #[test]
 fn every_shape_of_a_local_step_is_taken() {
-    let of = |algorithm| batches(&spec(model(), algorithm)).into_iter().collect::<Vec<_>>();
-    assert_eq!(of(sync(16)), [16]);
-    assert_eq!(of(fedavg(5, 4)), [1, 2, 4]);
-    assert_eq!(of(fedavg(6, 4)), [4]);
+    let even = |algorithm| batches(&plan(&spec(model(), algorithm))).into_iter().collect::<Vec<_>>();
+    assert_eq!(even(sync(16)), [16]);
+    assert_eq!(even(fedavg(5, 4)), [1, 2, 4]);
+    assert_eq!(even(fedavg(6, 4)), [4]);
+    let uneven = |batch, sizes: &[u32]| {
+        let plan = Plan::with_shards(&spec(model(), fedavg(sizes.len() as u32, batch)), sizes).expect("a plan");
+        batches(&plan).into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(uneven(4, &[7, 21, 10, 4, 6]), [1, 2, 3, 4]);
+    assert_eq!(
+        uneven(60_000, &[9, 50_000, 59_999, 59_998, 5]),
+        [5, 9, 50_000, 59_998, 60_000],
+        "all would be too many"
+    );
 }

@@ -1,4 +1,4 @@
-use syngrad_engine::spec::{DataSpec, ModelSpec, OptimizerSpec};
+use syngrad_engine::spec::{DataSpec, ModelSpec, OptimizerSpec, Partition};
 
 use super::*;
 use crate::dataset::synthetic;
@@ -12,7 +12,7 @@ pub(crate) fn spec(model: ModelSpec, algorithm: Algorithm) -> RunSpec {
         name: "test".into(),
         seed: 5,
         model,
-        data: DataSpec::Synthetic { samples: 48, inputs: INPUTS, classes: CLASSES },
+        data: DataSpec::Synthetic { samples: 48, inputs: INPUTS, classes: CLASSES, partition: Partition::Iid },
         algorithm,
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
         schedule: Default::default(),
@@ -34,8 +34,14 @@ fn sync(unit_samples: u32) -> Algorithm {
 }
 
 fn fedavg() -> Algorithm {
+    drawn_back(0.0)
+}
+
+/// Federated averaging with so strong a pull to the round's params.
+fn drawn_back(proximal: f64) -> Algorithm {
     let local_optimizer = OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: false };
-    Algorithm::Fedavg { rounds: 1, units: 2, local_epochs: 2, local_batch: 5, local_optimizer }
+    let (local_epochs, local_steps) = (Some(2), None);
+    Algorithm::Fedavg { rounds: 1, units: 2, local_epochs, local_steps, local_batch: 5, proximal, local_optimizer }
 }
 
 fn shard(len: u32) -> Samples {
@@ -106,7 +112,14 @@ fn a_unit_is_the_summed_gradient_of_its_samples() {
 
 #[test]
 fn local_steps_are_plain_steps_from_the_loaded_params() {
-    let spec = spec(mlp(), fedavg());
+    for proximal in [0.0, 2.5] {
+        local_steps_are_written_out(proximal);
+    }
+}
+
+/// Two epochs of momentum steps, with the pull μ(w - w_round) added to each gradient.
+fn local_steps_are_written_out(proximal: f32) {
+    let spec = spec(mlp(), drawn_back(f64::from(proximal)));
     let shard = shard(12);
     let mut trainer = trainer(&spec);
     let (delta, report) = unit(&mut trainer, Work::LocalEpochs { epochs: 2, batch: 5 }, 0, 3, &shard);
@@ -125,8 +138,10 @@ fn local_steps_are_plain_steps_from_the_loaded_params() {
             let Kernel::Network { network, .. } = &mut reference.kernel else { panic!("the model is a network") };
             let all: Vec<u32> = (0..part.len() as u32).collect();
             super::gradient(network, &part, &all, &mut gradient);
-            for ((param, velocity), gradient) in params.iter_mut().zip(&mut velocity).zip(gradient) {
-                *velocity = 0.9 * *velocity + gradient / chunk.len() as f32;
+            for (((param, velocity), gradient), before) in
+                params.iter_mut().zip(&mut velocity).zip(gradient).zip(&before)
+            {
+                *velocity = 0.9 * *velocity + gradient / chunk.len() as f32 + proximal * (*param - before);
                 *param -= 0.1 * *velocity;
             }
         }
@@ -134,6 +149,20 @@ fn local_steps_are_plain_steps_from_the_loaded_params() {
     for ((found, before), after) in delta.iter().zip(before).zip(params) {
         assert!((found - 12.0 * (before - after)).abs() < 1e-5, "{found} and {}", 12.0 * (before - after));
     }
+}
+
+/// 12 samples in batches of 4: three steps are one pass, so the same units come of epochs and of counted steps.
+#[test]
+fn counted_local_steps_walk_the_same_passes_as_epochs() {
+    let shard = shard(12);
+    let mut trainer = trainer(&spec(mlp(), fedavg()));
+    for round in [0, 3] {
+        let epochs = unit(&mut trainer, Work::LocalEpochs { epochs: 2, batch: 4 }, 1, round, &shard);
+        let steps = unit(&mut trainer, Work::LocalSteps { steps: 6, batch: 4 }, 1, round, &shard);
+        assert_eq!(steps, epochs, "round {round}");
+    }
+    let (_, report) = unit(&mut trainer, Work::LocalSteps { steps: 7, batch: 5 }, 1, 2, &shard);
+    assert_eq!(report.samples, 35, "every step has its whole batch, whatever the shard's size");
 }
 
 #[test]

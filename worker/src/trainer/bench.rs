@@ -8,9 +8,9 @@ use bytes::Bytes;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::RunOpened;
 use syngrad_common::{Code, Failure};
-use syngrad_engine::plan::Sampler;
+use syngrad_engine::plan::{PlanError, Sampler};
 use syngrad_engine::quantize::UnitSum;
-use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
+use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, RunSpec, Unit};
 use syngrad_model::{Device, Trainer, fingerprint};
 use tokio::sync::mpsc::Sender;
 
@@ -135,7 +135,7 @@ impl Setup {
     fn build(opened: &RunOpened, device: Device, owner: &Owner) -> Result<Self, Failure> {
         let canonical = Arc::new(CanonicalSpec::from_wire(&opened.spec, opened.spec_digest)?);
         let spec = canonical.spec();
-        let plan = Plan::new(spec, opened.samples)?;
+        let plan = plan(spec, opened)?;
         let own = own::samples(spec, owner)?;
         let mut trainer = Trainer::new(spec, device);
         let layout = trainer.layout().clone();
@@ -145,7 +145,7 @@ impl Setup {
             return Err(Failure::new(Code::LayoutDiffers, why));
         }
         let prepared = Prepared {
-            fingerprint: fingerprint(spec, device),
+            fingerprint: fingerprint(spec, &plan, device),
             milli_units_per_second: speed::measure(spec, &plan, &mut trainer),
             plan,
             layout: layout.clone(),
@@ -156,12 +156,12 @@ impl Setup {
         Ok(Self { prepared, trainer, sum: UnitSum::new(layout), samplers: BTreeMap::new(), values, loaded: None })
     }
 
-    /// Whether this is what `opened` asks for. Everything here follows from the spec and the number of samples.
+    /// Whether this is what `opened` asks for. Everything here follows from the spec and the sizes of the shards.
     fn serves(&self, opened: &RunOpened) -> bool {
         self.prepared.spec.digest() == opened.spec_digest
             && self.prepared.spec.json() == &opened.spec
             && self.prepared.layout.digest() == opened.layout
-            && self.prepared.plan.samples() == opened.samples
+            && plan(self.prepared.spec.spec(), opened).as_ref() == Ok(&self.prepared.plan)
     }
 
     fn load(&mut self, run: RunId, round: Round, digest: Digest, params: &[f32]) -> Result<(), Failure> {
@@ -184,6 +184,14 @@ impl Setup {
         let added = self.sum.add(part.unit, &self.values);
         added.map_err(|error| Failure::new(Code::NotFinite, error.to_string()))?;
         Ok(report)
+    }
+}
+
+/// The plan of a run, which is the coordinator's: its cut may go by labels and writers that nobody here knows.
+fn plan(spec: &RunSpec, opened: &RunOpened) -> Result<Plan, PlanError> {
+    match &opened.shard_samples {
+        Some(sizes) => Plan::with_shards(spec, sizes),
+        None => Plan::new(spec, opened.samples),
     }
 }
 

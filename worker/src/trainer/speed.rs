@@ -53,6 +53,11 @@ fn probe(plan: &Plan) -> (Work, u32, f64) {
             let work = Work::LocalEpochs { epochs: 1, batch: part };
             (work, part, f64::from(epochs) * shard / f64::from(part))
         }
+        Work::LocalSteps { steps, batch } => {
+            let part = batch.min(SAMPLES);
+            let work = Work::LocalSteps { steps: 1, batch: part };
+            (work, part, f64::from(steps) * f64::from(batch) / f64::from(part))
+        }
     }
 }
 

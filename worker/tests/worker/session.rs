@@ -28,7 +28,7 @@ async fn a_worker_says_who_it_is_and_what_it_can_do() {
     peer.say(ToWorker::RunOpened(work.opened()));
     let Some(ToCoordinator::Ready(ready)) = peer.hear().await else { panic!("the worker gets ready") };
     assert_eq!((ready.run, ready.layout), (work.run, work.state.layout().digest()));
-    assert_eq!(ready.fingerprint, fingerprint(work.spec.spec(), Device::default()));
+    assert_eq!(ready.fingerprint, fingerprint(work.spec.spec(), &work.plan, Device::default()));
     assert!(ready.milli_units_per_second > 0);
 
     worker.drain();

@@ -4,18 +4,19 @@
 use syngrad_engine::optimizer::Optimizer;
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::schedule::learning_rate;
-use syngrad_engine::{Plan, Round, RunSpec, Unit};
+use syngrad_engine::{Cut, Round, RunSpec, Unit};
 use syngrad_model::{Dataset, Device, Evaluator, Samples, Trainer, initial_params};
 
 use super::Trained;
 use crate::failure::Failure;
 
 pub(super) fn train(spec: &RunSpec, dataset: &Dataset, device: Device) -> Result<Trained, Failure> {
-    let plan = Plan::new(spec, dataset.train.len() as u32).map_err(|why| Failure::failed(&why))?;
+    let cut = dataset.cut(spec).map_err(|why| Failure::failed(&why))?;
+    let plan = cut.plan(spec).map_err(|why| Failure::failed(&why))?;
     let mut params = initial_params(&spec.model, spec.seed);
     let mut optimizer = Optimizer::new(&spec.optimizer, params.len());
     let mut trainer = Trainer::new(spec, device);
-    let mut shards = shards(spec, &plan, &dataset.train);
+    let mut shards = shards(spec, &cut, &dataset.train);
     let mut unit_result = vec![0.0f32; params.len()];
     let mut sum = vec![0.0f32; params.len()];
     for round in (0..plan.rounds()).map(Round) {
@@ -43,12 +44,10 @@ pub(super) fn train(spec: &RunSpec, dataset: &Dataset, device: Device) -> Result
     Ok(Trained { accuracy: evaluation.accuracy, saturated: 0, entries: 0, bytes })
 }
 
-fn shards(spec: &RunSpec, plan: &Plan, train: &Samples) -> Vec<(Unit, Sampler, Samples)> {
-    let order = plan.shard_order();
+fn shards(spec: &RunSpec, cut: &Cut, train: &Samples) -> Vec<(Unit, Sampler, Samples)> {
     let shard = |unit: Unit| {
-        let bounds = plan.shard_bounds(unit);
-        let samples = train.select(&order[bounds.start as usize..bounds.end as usize]);
-        (unit, Sampler::new(spec.seed, unit, plan.shard_len(unit)), samples)
+        let samples = train.select(cut.shard(unit));
+        (unit, Sampler::new(spec.seed, unit, samples.len() as u32), samples)
     };
-    (0..plan.units()).map(Unit).map(shard).collect()
+    (0..spec.algorithm.units()).map(Unit).map(shard).collect()
 }

@@ -167,7 +167,14 @@ fn of_a_welcome_and_a_refusal() {
 
 #[test]
 fn of_what_opens_runs_and_rounds() {
-    let good = v1::RunOpened { run: id(16), spec: id(2), spec_digest: id(32), layout_digest: id(32), samples: 1 };
+    let good = v1::RunOpened {
+        run: id(16),
+        spec: id(2),
+        spec_digest: id(32),
+        layout_digest: id(32),
+        samples: 5,
+        shard_samples: vec![3, 2],
+    };
     refuses(
         &good,
         |opened| from_coordinator(session_response::Message::RunOpened(opened)),
@@ -177,7 +184,10 @@ fn of_what_opens_runs_and_rounds() {
             ("RunOpened.spec", &|m| m.spec = id(crate::limits::MAX_SPEC + 1)),
             ("RunOpened.spec_digest", &|m| m.spec_digest = id(31)),
             ("RunOpened.layout_digest", &|m| m.layout_digest = id(31)),
-            ("RunOpened.samples", &|m| m.samples = 0),
+            ("RunOpened.samples", &|m| (m.samples, m.shard_samples) = (0, vec![])),
+            ("RunOpened.shard_samples", &|m| m.samples = 6),
+            ("RunOpened.shard_samples", &|m| m.shard_samples = vec![5, 0]),
+            ("RunOpened.shard_samples", &|m| (m.samples, m.shard_samples) = (1025, vec![1; 1025])),
         ],
     );
     let good = v1::RoundOpened {

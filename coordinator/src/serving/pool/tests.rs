@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use syngrad_engine::spec::{DataSpec, ModelSpec};
+use syngrad_engine::spec::{DataSpec, ModelSpec, Partition};
 use syngrad_engine::{Digest, Round, RunId};
 
 use super::*;
@@ -15,7 +15,7 @@ fn model(seed: u64) -> Arc<ServedModel> {
         round: Round(1),
         model_version: seed.to_string(),
         model,
-        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 2 },
+        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 2, partition: Partition::Iid },
         accuracy: None,
     })
 }

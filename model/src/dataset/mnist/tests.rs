@@ -10,7 +10,7 @@ use crate::dataset::tests::mnist_dir;
 /// The raw payload of a file of the checkout.
 fn raw(file: MnistFile) -> Vec<u8> {
     let path = file.locate(&mnist_dir()).expect("the checkout has MNIST");
-    file.payload(&path).expect("the file can be read")
+    payload(&path, idx::len(file.shape())).expect("the file can be read")
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

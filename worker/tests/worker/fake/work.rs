@@ -12,7 +12,7 @@ use syngrad_engine::plan::Sampler;
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::spec::RunSpec;
 use syngrad_engine::state::TrainingState;
-use syngrad_engine::{Digest, LeaseId, Plan, Round, RunId, Unit};
+use syngrad_engine::{Cut, Digest, LeaseId, Plan, Round, RunId, Unit};
 use syngrad_model::{Dataset, Device, Trainer, initial_params, layout, shard};
 
 use super::{Coordinator, Peer};
@@ -43,6 +43,7 @@ learning_rate = 0.1
 
 pub(crate) struct Work {
     pub(crate) spec: CanonicalSpec,
+    pub(crate) cut: Cut,
     pub(crate) plan: Plan,
     pub(crate) dataset: Dataset,
     pub(crate) state: TrainingState,
@@ -54,10 +55,11 @@ impl Work {
         let canonical = CanonicalSpec::parse(SPEC).expect("a spec");
         let spec: &RunSpec = canonical.spec();
         let dataset = Dataset::load(&spec.data, spec.seed, ".".as_ref()).expect("synthetic samples");
-        let plan = Plan::new(spec, dataset.train.len() as u32).expect("a plan");
+        let cut = dataset.cut(spec).expect("a cut");
+        let plan = cut.plan(spec).expect("a plan");
         let params = initial_params(&spec.model, spec.seed);
         let state = TrainingState::new(spec, &plan, layout(&spec.model), params).expect("a state");
-        Self { plan, dataset, state, run: RunId([3; 16]), spec: canonical }
+        Self { cut, plan, dataset, state, run: RunId([3; 16]), spec: canonical }
     }
 
     pub(crate) fn opened(&self) -> RunOpened {
@@ -67,12 +69,12 @@ impl Work {
             spec_digest: self.spec.digest(),
             layout: self.state.layout().digest(),
             samples: self.plan.samples(),
+            shard_samples: self.plan.uneven_shards(),
         }
     }
 
     pub(crate) fn blob(&self, unit: Unit) -> Vec<u8> {
-        let bounds = self.plan.shard_bounds(unit);
-        shard::encode(&self.dataset.train, &self.plan.shard_order()[bounds.start as usize..bounds.end as usize])
+        shard::encode(&self.dataset.train, self.cut.shard(unit))
     }
 
     /// Offers the shards of all units.
