@@ -7,8 +7,8 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NarratableRepor
 use serde::{Deserialize, Serialize};
 use syngrad_common::error::Code;
 use syngrad_engine::spec::SpecError;
-use syngrad_model::DataError;
 use syngrad_model::dataset::fetch::FetchError;
+use syngrad_model::{DataError, PrivateMismatch};
 
 use crate::client::RunStatus;
 use crate::exit::Exit;
@@ -70,6 +70,11 @@ impl Failure {
         let missing = matches!(why, DataError::Missing { .. } | DataError::NoOrigins { .. });
         let code = if missing { Code::DataMissing } else { Code::DataCorrupt };
         Self::new(code, why.to_string())
+    }
+
+    /// A partner's samples are not those that the run counts on.
+    pub(crate) fn private(why: &PrivateMismatch) -> Self {
+        Self::new(Code::DataDiffers, why.to_string())
     }
 
     pub(crate) fn fetch(why: &FetchError) -> Self {

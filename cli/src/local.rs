@@ -1,13 +1,15 @@
 //! `train --local`: the whole run in this process, with no network and no coordinator.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::PartnerName;
 use syngrad_model::dataset::mnist;
-use syngrad_model::{Dataset, reference};
+use syngrad_model::{Dataset, PrivateData, reference};
 
 use crate::args::TrainArgs;
 use crate::client::{EvaluationPoint, rate};
@@ -50,6 +52,7 @@ pub(crate) fn run(args: &TrainArgs, output: Output, started: Instant) -> Result<
     let spec = spec.spec();
     let folder = data_dir(args.data.data_dir.as_deref());
     let dataset = Dataset::load(&spec.data, spec.seed, &folder).map_err(|why| Failure::data(&why))?;
+    let dataset = dataset.with_partners(&spec.data, &owned(&args.owned)?).map_err(|why| Failure::private(&why))?;
     let mut course = Course::new(output, started);
     let trained = reference::train(spec, &dataset, args.device, |round| course.round(round));
     course.progress.finish();
@@ -75,6 +78,12 @@ pub(crate) fn run(args: &TrainArgs, output: Output, started: Instant) -> Result<
             Ok(Exit::Ok)
         }
     }
+}
+
+/// The samples of each partner that was named.
+fn owned(named: &[(PartnerName, PathBuf)]) -> Result<BTreeMap<PartnerName, PrivateData>, Failure> {
+    let read = |(partner, folder): &(PartnerName, PathBuf)| Ok((partner.clone(), syngrad_worker::read_data(folder)?));
+    named.iter().map(read).collect()
 }
 
 /// Reads a run spec, TOML or JSON, from a file or, for `-`, from standard input.

@@ -65,6 +65,18 @@ impl Cut {
         }
     }
 
+    /// The samples of partners one after another, so many of each: nobody cuts what belongs to somebody.
+    #[must_use]
+    pub fn of_owners(sizes: &[u32]) -> Self {
+        let mut end = 0;
+        let ends = sizes.iter().map(|size| {
+            end += size;
+            end
+        });
+        let bounds: Vec<u32> = std::iter::once(0).chain(ends).collect();
+        Self { order: (0..bounds[sizes.len()]).collect(), bounds }
+    }
+
     fn of_shards(shards: Vec<Vec<u32>>) -> Self {
         let mut bounds = vec![0];
         let mut order = Vec::new();

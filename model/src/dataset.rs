@@ -8,14 +8,16 @@ pub mod qmnist;
 pub mod shard;
 pub mod synthetic;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use private::{PrivateData, PrivateMismatch};
 use pulp::{Arch, NullaryFnOnce};
 use syngrad_engine::partition::{Origin, Population};
 use syngrad_engine::plan::PlanError;
 use syngrad_engine::random::{Purpose, Stream};
-use syngrad_engine::spec::{DataSpec, Partition, TestData};
-use syngrad_engine::{Cut, RunSpec};
+use syngrad_engine::spec::{DataSpec, Partition, PartnerData, TestData};
+use syngrad_engine::{Cut, PartnerName, RunSpec};
 use thiserror::Error;
 
 pub use mnist::DataError;
@@ -245,11 +247,37 @@ impl Dataset {
         }
     }
 
+    /// The same with the samples of all partners of a run on private data, for whoever has them all: in the order of
+    /// units.
+    ///
+    /// # Errors
+    /// [`PrivateMismatch`] of the first partner whose samples are not those that the spec counts on.
+    pub fn with_partners(
+        mut self,
+        data: &DataSpec,
+        of: &BTreeMap<PartnerName, PrivateData>,
+    ) -> Result<Self, PrivateMismatch> {
+        let DataSpec::Private { partners, .. } = data else { return Ok(self) };
+        for PartnerData { partner, .. } in partners {
+            let samples = private::samples_of(data, partner, of.get(partner))?;
+            self.train.features.extend_from_slice(samples.features());
+            self.train.labels.extend_from_slice(samples.labels());
+        }
+        Ok(self)
+    }
+
     /// The samples to train on, cut into the shards of `spec`.
     ///
     /// # Errors
     /// [`PlanError`] when a shard would be empty, or the dataset was loaded for another partition.
     pub fn cut(&self, spec: &RunSpec) -> Result<Cut, PlanError> {
+        if let DataSpec::Private { partners, .. } = &spec.data {
+            let (samples, units) = (self.train.len() as u32, spec.algorithm.units());
+            return match spec.data.private_samples() == Some(samples) {
+                true => Ok(Cut::of_owners(&partners.iter().map(|of| of.samples).collect::<Vec<_>>())),
+                false => Err(PlanError::TooFewSamples { samples, units }),
+            };
+        }
         Cut::new(spec.data.partition(), spec.seed, spec.algorithm.units(), self.population())
     }
 

@@ -22,7 +22,7 @@ pub mod reference;
 mod shape;
 mod train;
 
-pub use dataset::private::{PrivateData, PrivateDataError};
+pub use dataset::private::{PrivateData, PrivateDataError, PrivateMismatch};
 pub use dataset::{DataError, Dataset, Samples, shard};
 pub use device::{Device, DeviceError};
 pub use evaluate::{ClassScore, Evaluation, Evaluator};

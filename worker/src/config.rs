@@ -34,6 +34,24 @@ pub struct Config {
     pub cache_bytes: u64,
 }
 
+/// A partner's own samples in `folder`.
+///
+/// # Errors
+/// [`Failure`] that names the file and what is wrong with it.
+pub fn read_data(folder: &Path) -> Result<PrivateData, Failure> {
+    PrivateData::load(folder).map_err(|error| {
+        let code = match &error {
+            PrivateDataError::Missing { .. } => Code::DataMissing,
+            PrivateDataError::Io { .. } => Code::LocalFile,
+            PrivateDataError::Form { .. }
+            | PrivateDataError::TooLarge { .. }
+            | PrivateDataError::Pair { .. }
+            | PrivateDataError::Empty { .. } => Code::DataCorrupt,
+        };
+        Failure::new(code, error.to_string())
+    })
+}
+
 /// How long a worker waits for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -85,18 +103,7 @@ impl Config {
     /// # Errors
     /// [`Failure`] that names the file and what is wrong with it.
     pub fn with_data(self, folder: &Path) -> Result<Self, Failure> {
-        let data = PrivateData::load(folder).map_err(|error| {
-            let code = match &error {
-                PrivateDataError::Missing { .. } => Code::DataMissing,
-                PrivateDataError::Io { .. } => Code::LocalFile,
-                PrivateDataError::Form { .. }
-                | PrivateDataError::TooLarge { .. }
-                | PrivateDataError::Pair { .. }
-                | PrivateDataError::Empty { .. } => Code::DataCorrupt,
-            };
-            Failure::new(code, error.to_string())
-        })?;
-        Ok(Self { data: Some(Arc::new(data)), ..self })
+        Ok(Self { data: Some(Arc::new(read_data(folder)?)), ..self })
     }
 
     pub(crate) fn session(&self) -> SessionConfig {

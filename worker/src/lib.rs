@@ -22,6 +22,6 @@ mod round;
 mod sums;
 mod trainer;
 
-pub use config::{Config, Patience};
+pub use config::{Config, Patience, read_data};
 pub use join::join;
 pub use report::{Line, Reporter, Tone};

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use syngrad_engine::PartnerName;
 use syngrad_model::Device;
 
 use super::SpecFlags;
@@ -22,6 +23,15 @@ pub struct TrainArgs {
     /// Where the samples are.
     #[command(flatten)]
     pub data: DataDir,
+    /// The samples of a partner, for a run on private data; once for each partner.
+    #[arg(long = "data", value_name = "PARTNER=FOLDER", value_parser = owned)]
+    pub owned: Vec<(PartnerName, PathBuf)>,
+}
+
+fn owned(text: &str) -> Result<(PartnerName, PathBuf), String> {
+    let (partner, folder) = text.split_once('=').ok_or("it has the form PARTNER=FOLDER")?;
+    let partner = PartnerName::parse(partner).map_err(|why| why.to_string())?;
+    Ok((partner, folder.into()))
 }
 
 /// Where the MNIST files are.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use syngrad_engine::digest::{Domain, Hasher};
+use syngrad_engine::spec::DataSpec;
 use syngrad_engine::spec::check::MAX_SAMPLE_BYTES;
-use syngrad_engine::{Digest, RunId};
+use syngrad_engine::{Digest, PartnerName, RunId};
 use thiserror::Error;
 
 use super::idx::{self, IdxError};
@@ -75,6 +76,77 @@ pub enum PrivateDataError {
         /// The folder.
         dir: PathBuf,
     },
+}
+
+/// Why a partner's samples are not those that a run counts on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PrivateMismatch {
+    /// The partner has no part in the run.
+    #[error("the run is on samples of its partners, and {partner} is none of them")]
+    Stranger {
+        /// The partner.
+        partner: PartnerName,
+    },
+    /// There are none.
+    #[error("the run counts on {expected} samples of {partner}; name their folder with --data")]
+    Absent {
+        /// The partner.
+        partner: PartnerName,
+        /// Samples that the run counts on.
+        expected: u32,
+    },
+    /// There are more or fewer.
+    #[error("the run counts on {expected} samples of {partner}, here are {found}")]
+    Count {
+        /// The partner.
+        partner: PartnerName,
+        /// Samples that the run counts on.
+        expected: u32,
+        /// Samples there are.
+        found: usize,
+    },
+    /// They have another shape.
+    #[error("the run's samples have {expected} features, those of {partner} have {found}")]
+    Inputs {
+        /// The partner.
+        partner: PartnerName,
+        /// Features that the run counts on.
+        expected: usize,
+        /// Features there are.
+        found: usize,
+    },
+    /// A label names no class of the run.
+    #[error("the samples of {partner}: {source}")]
+    Labels {
+        /// The partner.
+        partner: PartnerName,
+        /// Which one.
+        source: SamplesError,
+    },
+}
+
+/// The samples that `partner` brings to a run on `spec`, out of the `data` it has. In a run whose samples are
+/// assigned, every partner is a stranger.
+///
+/// # Errors
+/// [`PrivateMismatch`] when they are not those that the run counts on.
+pub fn samples_of(
+    spec: &DataSpec,
+    partner: &PartnerName,
+    data: Option<&PrivateData>,
+) -> Result<Samples, PrivateMismatch> {
+    let stranger = || PrivateMismatch::Stranger { partner: partner.clone() };
+    let DataSpec::Private { inputs, classes, partners, test: _ } = spec else { return Err(stranger()) };
+    let listed = partners.iter().find(|of| of.partner == *partner).ok_or_else(stranger)?;
+    let (partner, expected) = (partner.clone(), listed.samples);
+    let Some(data) = data else { return Err(PrivateMismatch::Absent { partner, expected }) };
+    if data.samples() != expected as usize {
+        return Err(PrivateMismatch::Count { partner, expected, found: data.samples() });
+    }
+    if data.inputs() != *inputs {
+        return Err(PrivateMismatch::Inputs { partner, expected: *inputs, found: data.inputs() });
+    }
+    data.of_classes(*classes).map_err(|source| PrivateMismatch::Labels { partner, source })
 }
 
 impl PrivateData {

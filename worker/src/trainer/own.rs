@@ -6,32 +6,19 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::RunSpec;
 use syngrad_engine::spec::DataSpec;
 use syngrad_model::Samples;
+use syngrad_model::dataset::private;
 
 use super::Owner;
 
 /// The samples that `owner` brings to a run of `spec`; none if the coordinator has the samples.
 pub(super) fn samples(spec: &RunSpec, owner: &Owner) -> Result<Option<Arc<Samples>>, Failure> {
-    let (inputs, classes, partners) = match &spec.data {
-        DataSpec::Mnist { .. } | DataSpec::Synthetic { .. } => return Ok(None),
-        DataSpec::Private { inputs, classes, partners, test: _ } => (*inputs, *classes, partners),
-    };
-    let partner = &owner.partner;
-    let differs = |why: String| Failure::new(Code::DataDiffers, why);
-    let listed = partners.iter().find(|of| of.partner == *partner);
-    let listed = listed
-        .ok_or_else(|| differs(format!("the run is on samples of its partners, and {partner} is none of them")))?;
-    let data = owner.data.as_ref().ok_or_else(|| {
-        differs(format!("the run counts on {} samples of {partner}; name their folder with --data", listed.samples))
-    })?;
-    if data.samples() != listed.samples as usize {
-        let found = data.samples();
-        return Err(differs(format!("the run counts on {} samples of {partner}, here are {found}", listed.samples)));
+    match &spec.data {
+        DataSpec::Mnist { .. } | DataSpec::Synthetic { .. } => Ok(None),
+        data @ DataSpec::Private { .. } => {
+            let found = private::samples_of(data, &owner.partner, owner.data.as_deref());
+            found.map(|samples| Some(Arc::new(samples))).map_err(|why| Failure::new(Code::DataDiffers, why.to_string()))
+        }
     }
-    if data.inputs() != inputs {
-        return Err(differs(format!("the run's samples have {inputs} features, those here have {}", data.inputs())));
-    }
-    let samples = data.of_classes(classes).map_err(|error| differs(error.to_string()))?;
-    Ok(Some(Arc::new(samples)))
 }
 
 #[cfg(test)]
@@ -74,7 +61,7 @@ mod tests {
             (owner("c", 2, &[1, 2, 3, 4], &[2, 0]), "c is none of them"),
             (without, "counts on 2 samples of a; name their folder with --data"),
             (owner("b", 2, &[1, 2, 3, 4], &[2, 0]), "counts on 5 samples of b, here are 2"),
-            (owner("a", 1, &[1, 2], &[2, 0]), "have 2 features, those here have 1"),
+            (owner("a", 1, &[1, 2], &[2, 0]), "have 2 features, those of a have 1"),
             (owner("a", 2, &[1, 2, 3, 4], &[2, 3]), "sample 1 has label 3"),
         ];
         for (owner, expected) in cases {
