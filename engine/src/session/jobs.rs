@@ -91,7 +91,9 @@ impl Jobs {
 
     /// Takes note of a sum; gives the task to answer, if its lease stands.
     pub(super) fn computed(&mut self, task: &Task, update: Digest, out: &mut Vec<Action>) -> Option<Task> {
-        let Some(job) = self.0.iter_mut().find(|job| same_sum(&job.task, task)) else {
+        // The shell knows a sum by the lease that it was begun under. One of a job that is forgotten is of no use, even if
+        // the same units are leased again: after a coordinator's crash a round comes back.
+        let Some(job) = self.0.iter_mut().find(|job| job.begun_as == task.lease && same_sum(&job.task, task)) else {
             out.push(Action::Forget { lease: task.lease });
             return None;
         };

@@ -92,6 +92,22 @@ fn a_lease_that_is_delivered_late_does_not_replace_a_newer_one() {
     assert_eq!(desk.send(computed(&old)), [sent(&new)]);
 }
 
+/// Found by the simulation of crashing coordinators (seeds 14,850, 27,474, 44,949 and 84,159 of its first form).
+#[test]
+fn a_sum_of_a_forgotten_job_is_of_no_use_even_if_its_units_come_back() {
+    let mut desk = Desk::ready();
+    let [old, again, new] = [task(5, 1, 1), task(4, 2, 1), task(5, 3, 1)];
+    desk.send(Event::Leased(old.clone()));
+    desk.lose();
+    desk.connect();
+    desk.send(Event::RunOpened { run: RUN });
+    // The coordinator has crashed and computes an earlier round again.
+    assert_eq!(desk.send(Event::Leased(again.clone())), [forget(1), Action::Compute(again)]);
+    assert_eq!(desk.send(Event::Leased(new.clone())), [forget(2), Action::Compute(new.clone())]);
+    assert_eq!(desk.send(computed(&old)), [forget(1)], "the shell was told to forget it");
+    assert_eq!(desk.send(computed(&new)), [sent(&new)]);
+}
+
 #[test]
 fn other_params_of_the_same_round_are_computed_anew() {
     let mut desk = Desk::ready();
