@@ -8,6 +8,7 @@ use std::time::Duration;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::Aggregate;
+use syngrad_engine::keeping::settled;
 use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::{DataSpec, OnMissing};
 use syngrad_engine::state::{Commit, TrainingState};
@@ -159,7 +160,9 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         holdings,
         plan,
         lease_deadline,
-        run: Run::new(config).resumed(state.round(), first_lease).with_spooled(spooled_units(&spooled)),
+        run: Run::new(config)
+            .resumed(state.round(), first_lease, settled(&ledger))
+            .with_spooled(spooled_units(&spooled)),
         spooled,
         state,
         aggregate,

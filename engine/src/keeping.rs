@@ -16,6 +16,8 @@
 //! * An update of private samples is acknowledged when it is durable: a restart reuses it.
 //! * A run is acknowledged when it is durable, and with [`Durability::EveryRound`] a round opens when the state that it
 //!   starts from is.
+//! * A round that is closed without some of its units cannot be computed again: its row goes out with its state. So the
+//!   rounds that the ledger has beyond the last checkpoint are complete, and [`settled`] tells the run to keep them so.
 //! * A coordinator that comes back goes on from the newest state that is whole ([`newest_whole`]), and what it computes
 //!   again must come out as the ledger says ([`History`]).
 //! * Each opening of the state draws an [`Epoch`]: it is compared in every write, and leases are numbered from it.
@@ -32,10 +34,11 @@ use std::time::Duration;
 pub use epoch::{Epoch, Fenced};
 pub use history::{History, HistoryDiffers};
 pub use message::*;
-pub use recovery::{NoneWhole, newest_whole};
+pub use recovery::{NoneWhole, newest_whole, settled};
 pub use writing::{Setback, Step, Trouble, Writing};
 
 use crate::id::{Round, RunId, Time};
+use crate::planted::{Bug, Planted};
 use crate::spec::Durability;
 use crate::state::Commit;
 
@@ -60,6 +63,7 @@ pub struct Keeping {
     obstacle: Option<String>,
     /// Whether nothing can be kept any more.
     lost: bool,
+    planted: Planted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +95,14 @@ impl Keeping {
     /// No run yet.
     #[must_use]
     pub fn new(storage: Storage) -> Self {
-        Self { storage, run: None, orders: VecDeque::new(), obstacle: None, lost: false }
+        Self { storage, run: None, orders: VecDeque::new(), obstacle: None, lost: false, planted: Planted::default() }
+    }
+
+    /// The same with a bug in it, to see whether the simulation finds it.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn with_bug(self, bug: Option<Bug>) -> Self {
+        Self { planted: Planted::new(bug), ..self }
     }
 
     /// Takes an event at `now` and appends what the shell is to do, in order, to `out`. `now` never goes back. After
@@ -137,6 +148,10 @@ impl Keeping {
         self.run = Some(Current { cadence, history, next, checkpointed, unkept: Vec::new(), ordered: now, held: None });
         match (origin, self.storage) {
             (Origin::Resumed, Storage::Durable | Storage::Absent) => {}
+            (Origin::Asked, Storage::Durable) if self.planted.has(Bug::AcknowledgedTooEarly) => {
+                out.push(Action::Acknowledge { run });
+                self.order(Contents::Rows, Vec::new(), Listener::Nobody, out);
+            }
             (Origin::Asked, Storage::Durable) => {
                 self.order(Contents::Rows, Vec::new(), Listener::Operator(run), out);
             }
@@ -149,17 +164,24 @@ impl Keeping {
     fn committed(&mut self, now: Time, commit: Commit, out: &mut Vec<Action>) {
         let idle = self.orders.is_empty();
         let Some(run) = &mut self.run else { return };
-        if let Err(differs) = run.history.check(&commit) {
+        let planted = |bug| self.planted.has(bug);
+        if let Err(differs) = run.history.check(&commit)
+            && !planted(Bug::LedgerNotCompared)
+        {
+            if planted(Bug::ContradictionKept) {
+                run.unkept.push(commit);
+            }
             return out.push(Action::Contradict(differs));
         }
-        let round = commit.round;
+        let (round, units) = (commit.round, commit.units);
         run.next = round.next();
         if self.storage == Storage::Absent {
             return out.push(Action::Step { round });
         }
         run.unkept.push(commit);
         let rows_are_due = idle && now.since(run.ordered) >= LEDGER_PACE;
-        let contents = match run.checkpoint_is_due(now) {
+        let complete = units >= run.cadence.units || planted(Bug::SkippedUnitsForgotten);
+        let contents = match run.checkpoint_is_due(now) || !complete {
             true => Some(Contents::Whole),
             false => rows_are_due.then_some(Contents::Rows),
         };
@@ -178,6 +200,10 @@ impl Keeping {
     /// Whoever computed it may forget it once it is kept.
     fn counted(&mut self, counted: Counted, out: &mut Vec<Action>) {
         match self.storage {
+            Storage::Durable if self.planted.has(Bug::AcceptedTooEarly) => {
+                self.order(Contents::Update, Vec::new(), Listener::Nobody, out);
+                out.push(Action::Accept(counted));
+            }
             Storage::Durable => self.order(Contents::Update, Vec::new(), Listener::Member(counted), out),
             Storage::Absent => out.push(Action::Accept(counted)),
         }
@@ -185,7 +211,7 @@ impl Keeping {
 
     fn ended(&mut self, ending: RunEnd, out: &mut Vec<Action>) {
         let Some(run) = self.run.take() else { return };
-        if self.storage == Storage::Absent {
+        if self.storage == Storage::Absent || self.planted.has(Bug::EndNotKept) {
             return;
         }
         let contents = match ending {
@@ -203,7 +229,9 @@ impl Keeping {
             Some(Listener::Nobody) | None => {}
         }
         self.obstacle = None;
-        self.go_on(out);
+        if !self.planted.has(Bug::HeldRoundForgotten) {
+            self.go_on(out);
+        }
     }
 
     fn order(&mut self, contents: Contents, rounds: Vec<Commit>, listener: Listener, out: &mut Vec<Action>) {
@@ -223,8 +251,8 @@ impl Keeping {
     /// Whether the next round waits for what was ordered.
     fn must_wait(&self) -> bool {
         let most = match self.run.as_ref().map(|run| run.cadence.durability) {
-            Some(Durability::EveryRound) => 0,
-            Some(Durability::Checkpoint) | None => MAX_ORDERS,
+            Some(Durability::EveryRound) if !self.planted.has(Bug::OpenedTooEarly) => 0,
+            Some(Durability::EveryRound | Durability::Checkpoint) | None => MAX_ORDERS,
         };
         self.orders.len() > most
     }
@@ -233,7 +261,7 @@ impl Keeping {
 impl Current {
     /// Whether the state that was just committed is to be kept whole.
     fn checkpoint_is_due(&self, now: Time) -> bool {
-        let Cadence { rounds, checkpoint_rounds, checkpoint_time, durability } = self.cadence;
+        let Cadence { rounds, units: _, checkpoint_rounds, checkpoint_time, durability } = self.cadence;
         let (round, at) = self.checkpointed;
         durability == Durability::EveryRound
             || self.next.0 >= rounds

@@ -1,7 +1,8 @@
 //! Bugs that the simulation plants to prove that it would find them. Without the feature `simulation` no bug exists and
 //! every question about one is the constant `false`.
 
-/// A bug that can be planted in a [`Run`](crate::run::Run) or a [`Session`](crate::session::Session).
+/// A bug that can be planted in a [`Run`](crate::run::Run), a [`Session`](crate::session::Session), a
+/// [`Keeping`](crate::keeping::Keeping) or the simulated store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(not(feature = "simulation"), allow(unreachable_pub))]
 pub enum Bug {
@@ -45,12 +46,42 @@ pub enum Bug {
     HeartbeatForgotten,
     /// A session does not notice that the coordinator is silent.
     SilentCoordinatorKept,
+    /// A row names a training state that is not durable yet.
+    RowBeforeBlob,
+    /// An older coordinator's rows are taken.
+    EpochNotCompared,
+    /// A coordinator that was started again numbers its leases from 0.
+    LeasesNumberedAnew,
+    /// A round that is computed again is not compared with the ledger.
+    LedgerNotCompared,
+    /// A round that contradicts the ledger is written to it.
+    ContradictionKept,
+    /// A run goes on one round after its state.
+    ResumedTooLate,
+    /// The operator hears that a run has begun before it is durable.
+    AcknowledgedTooEarly,
+    /// The worker of private samples hears that its update is accepted before it is durable.
+    AcceptedTooEarly,
+    /// Updates that outlived a restart are asked for again.
+    SpoolForgotten,
+    /// A round that has to wait for the disk opens without waiting.
+    OpenedTooEarly,
+    /// A round that waited for the disk is forgotten.
+    HeldRoundForgotten,
+    /// A full disk ends the coordinator.
+    FullDiskIsFinal,
+    /// The end of a run is not kept.
+    EndNotKept,
+    /// A round without some of its units is kept like one that can be computed again.
+    SkippedUnitsForgotten,
+    /// A round that the ledger has may leave units out when it is computed again.
+    SkipsAgain,
 }
 
 impl Bug {
     /// All of them.
     #[cfg(feature = "simulation")]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 35] = [
         Self::DuplicateCounted,
         Self::StaleRoundCounted,
         Self::FutureRoundCounted,
@@ -71,6 +102,21 @@ impl Bug {
         Self::OldLeaseResent,
         Self::HeartbeatForgotten,
         Self::SilentCoordinatorKept,
+        Self::RowBeforeBlob,
+        Self::EpochNotCompared,
+        Self::LeasesNumberedAnew,
+        Self::LedgerNotCompared,
+        Self::ContradictionKept,
+        Self::ResumedTooLate,
+        Self::AcknowledgedTooEarly,
+        Self::AcceptedTooEarly,
+        Self::SpoolForgotten,
+        Self::OpenedTooEarly,
+        Self::HeldRoundForgotten,
+        Self::FullDiskIsFinal,
+        Self::EndNotKept,
+        Self::SkippedUnitsForgotten,
+        Self::SkipsAgain,
     ];
 }
 

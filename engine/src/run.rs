@@ -74,6 +74,10 @@ pub struct Run {
     /// When the run fails unless a round opens before; none if it may wait for ever.
     open_by: Option<Time>,
     participations: Participations,
+    /// The round that this process opens first.
+    first: Round,
+    /// Rounds before this one came out complete once and must do so again.
+    settled: Round,
     counters: Counters,
     planted: Planted,
 }
@@ -106,6 +110,8 @@ impl Run {
             spooled: BTreeMap::new(),
             open_by: None,
             participations: Participations::default(),
+            first: Round(0),
+            settled: Round(0),
             counters: Counters::default(),
             planted: Planted::default(),
             config,
@@ -113,17 +119,24 @@ impl Run {
     }
 
     /// The same run with the rounds before `round` committed, for a coordinator that was started again. Its leases are
-    /// numbered from `first_lease` on: no answer to an older one can be taken for an answer to one of them.
+    /// numbered from `first_lease` on: no answer to an older one can be taken for an answer to one of them. Rounds before
+    /// `settled` are in the ledger: they are computed again with all their units, even if missing ones are skipped.
     #[must_use]
-    pub fn resumed(self, round: Round, first_lease: LeaseId) -> Self {
+    pub fn resumed(self, round: Round, first_lease: LeaseId, settled: Round) -> Self {
+        let planted = |bug| self.planted.has(bug);
+        let round = if planted(Bug::ResumedTooLate) { round.next() } else { round };
+        let next_lease = if planted(Bug::LeasesNumberedAnew) { LeaseId(0) } else { first_lease };
         let phase = if round.0 >= self.config.rounds { Phase::Evaluating } else { Phase::Gathering };
-        Self { phase, round, next_lease: first_lease, ..self }
+        Self { phase, round, first: round, next_lease, settled, ..self }
     }
 
     /// The same run with updates of these units of rounds to come at hand: nobody computes them again.
     #[must_use]
     pub fn with_spooled(self, spooled: BTreeMap<Round, Units>) -> Self {
-        Self { spooled, ..self }
+        match self.planted.has(Bug::SpoolForgotten) {
+            true => self,
+            false => Self { spooled, ..self },
+        }
     }
 
     /// The same run with a bug in it, to see whether the simulation finds it.
@@ -385,7 +398,7 @@ impl Run {
         let Phase::Collecting(round) = &self.phase else { return };
         let (counted, needed) = (round.counted_len(), self.config.quorum.min_units);
         let quorate = self.has_quorum();
-        match self.config.quorum.on_missing {
+        match self.on_missing() {
             OnMissing::Wait => {}
             OnMissing::ReLease if quorate => self.lease_to_others(now, out),
             OnMissing::ReLease => {}

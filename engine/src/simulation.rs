@@ -1,20 +1,27 @@
-//! Real sessions against the real run, over a virtual network in virtual time.
+//! Real sessions against the real run, over a virtual network, with the real keeping on a virtual disk, in virtual time.
 //!
 //! ```text
 //!   Session ─► worker's shell ─► network: delays, cuts, half-open ends, ─► coordinator's shell ─► Run
-//!   Session ◄─ (tiny sums)    ◄─          disorder, duplicates          ◄─ (tiny server step) ◄─
-//!                 ▲                                                             │ every event and action
-//!      crashes, stalls, hangs, impostors, forgeries, damage                 referee: keeps books of its own
+//!   Session ◄─ (tiny sums)    ◄─          disorder, duplicates          ◄─ (tiny server step) ◄─  │ ▲
+//!                 ▲                                                          │ every event      ▼ │
+//!      crashes, stalls, hangs, impostors, forgeries, damage               referee, auditor ◄── Keeping
+//!                                                                                               │ ▲
+//!      crashes at any event, zombies, torn and lost writes, a full disk, failures, damage ─► disk, keeper
 //! ```
 //!
-//! A seed fixes everything: [`simulate`] twice gives the same trace. What is checked: the run's own invariants and the
-//! [`Breach`]es of the referee after every event, that the run ends soon after the faults do, and that the params are
-//! those of the undisturbed run. Planted [`Bug`]s show that all this finds something.
+//! A seed fixes everything: [`simulate`] twice gives the same trace. What is checked: the run's own invariants, the
+//! [`Breach`]es of the referee (what a run may do) and of the auditor (what must be durable) after every event, that the
+//! run ends soon after the faults do, and that the params are those of the undisturbed run. Planted [`Bug`]s show that all
+//! this finds something.
 
+mod auditor;
 mod breach;
 mod coordinator;
 mod dice;
+mod disk;
 mod fault;
+mod keeper;
+mod lives;
 mod network;
 mod referee;
 mod scenario;
@@ -27,7 +34,7 @@ pub use breach::Breach;
 
 use crate::id::Time;
 pub use crate::planted::Bug;
-use crate::run::Outcome;
+use crate::run::{Counters, Outcome};
 use scenario::Scenario;
 use world::World;
 
@@ -78,6 +85,30 @@ pub struct Totals {
     pub rejected: u64,
     /// Units leased again.
     pub units_released: u64,
+    /// Coordinators that died.
+    pub coordinator_crashes: u64,
+    /// Coordinators that were started again.
+    pub restarts: u64,
+    /// Committed rounds that a crash took back, to be computed again.
+    pub rounds_again: u64,
+    /// Private units whose updates outlived a crash and were not asked for again.
+    pub units_reused: u64,
+    /// Writes under way at a crash of which nothing or only a part was left.
+    pub lost_writes: u64,
+    /// Training states that a crash left in part.
+    pub torn_blobs: u64,
+    /// Training states that were damaged after they were kept.
+    pub damaged_blobs: u64,
+    /// Coordinators that fell back to an older training state.
+    pub fallbacks: u64,
+    /// Attempts to write to a full disk while the run waited for it.
+    pub disk_pauses: u64,
+    /// Writes that failed.
+    pub io_errors: u64,
+    /// Writes of coordinators that had been replaced.
+    pub fenced: u64,
+    /// Runs that ended because the ledger says otherwise.
+    pub contradictions: u64,
 }
 
 impl Totals {
@@ -94,6 +125,27 @@ impl Totals {
         self.late += other.late;
         self.rejected += other.rejected;
         self.units_released += other.units_released;
+        self.coordinator_crashes += other.coordinator_crashes;
+        self.restarts += other.restarts;
+        self.rounds_again += other.rounds_again;
+        self.units_reused += other.units_reused;
+        self.lost_writes += other.lost_writes;
+        self.torn_blobs += other.torn_blobs;
+        self.damaged_blobs += other.damaged_blobs;
+        self.fallbacks += other.fallbacks;
+        self.disk_pauses += other.disk_pauses;
+        self.io_errors += other.io_errors;
+        self.fenced += other.fenced;
+        self.contradictions += other.contradictions;
+    }
+
+    /// Adds what a run counted.
+    fn add_counters(&mut self, counters: &Counters) {
+        self.accepted += counters.accepted;
+        self.duplicates += counters.duplicates;
+        self.late += counters.late;
+        self.rejected += counters.rejected;
+        self.units_released += counters.units_released;
     }
 }
 

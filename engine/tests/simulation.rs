@@ -1,11 +1,12 @@
-//! Two thousand worlds in which things go wrong, and the bugs that they must find.
+//! Thousands of worlds in which things go wrong, and the bugs that they must find.
 
 #![allow(clippy::disallowed_macros, reason = "what was found, and by which seed, is worth reading")]
 
 use syngrad_engine::run::Outcome;
 use syngrad_engine::simulation::{Bug, Totals, Trace, Violation, simulate, simulate_undisturbed};
 
-const SEEDS: u64 = 2_000;
+/// Of these, two thousand and more have a coordinator that dies.
+const SEEDS: u64 = 4_000;
 
 fn story(violation: &Violation) -> String {
     format!("{violation}; replay it with: cargo xtask sim --seed {} --trace", violation.seed)
@@ -14,17 +15,19 @@ fn story(violation: &Violation) -> String {
 #[test]
 fn the_same_bits_come_out_whatever_goes_wrong() {
     let mut totals = Totals::default();
-    let (mut completed, mut failed) = (0, 0);
+    let (mut completed, mut failed, mut crashing) = (0, 0, 0);
     for seed in 0..SEEDS {
         let summary = simulate(seed, None, Trace::Off).unwrap_or_else(|violation| panic!("{}", story(&violation)));
         totals.add(&summary.totals);
+        crashing += u64::from(summary.totals.coordinator_crashes > 0);
         match summary.outcome {
             Outcome::Completed => completed += 1,
             Outcome::Failed { .. } => failed += 1,
             Outcome::Stopped { .. } => {}
         }
     }
-    println!("{completed} completed, {failed} failed for want of units: {totals:?}");
+    println!("{completed} completed, {failed} failed, {crashing} saw the coordinator die: {totals:?}");
+    assert!(crashing >= 2_000, "too few coordinators die: {crashing}");
     assert!(completed > SEEDS * 3 / 4, "most runs come to their end: {completed}");
     for (what, count) in [
         ("cuts", totals.cuts),
@@ -35,8 +38,23 @@ fn the_same_bits_come_out_whatever_goes_wrong() {
         ("late updates", totals.late),
         ("rejected updates", totals.rejected),
         ("units leased again", totals.units_released),
+        ("restarts", totals.restarts),
+        ("rounds computed again", totals.rounds_again),
+        ("private units kept over a restart", totals.units_reused),
     ] {
         assert!(count > SEEDS / 3, "too little goes wrong to prove anything: {count} {what}");
+    }
+    for (what, count) in [
+        ("writes lost at a crash", totals.lost_writes),
+        ("torn training states", totals.torn_blobs),
+        ("damaged training states", totals.damaged_blobs),
+        ("falls back to an older state", totals.fallbacks),
+        ("waits for a full disk", totals.disk_pauses),
+        ("failed writes", totals.io_errors),
+        ("fenced writes", totals.fenced),
+        ("contradicted ledgers", totals.contradictions),
+    ] {
+        assert!(count > SEEDS / 200, "too little goes wrong on the disk to prove anything: {count} {what}");
     }
 }
 

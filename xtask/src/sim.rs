@@ -83,6 +83,18 @@ fn write_totals(seeds: &Range<u64>, start: Instant, totals: &Totals, out: &mut d
         (totals.late, "late updates refused"),
         (totals.rejected, "other updates refused"),
         (totals.units_released, "units leased again"),
+        (totals.coordinator_crashes, "coordinators died"),
+        (totals.restarts, "coordinators started again"),
+        (totals.rounds_again, "rounds computed again after that"),
+        (totals.units_reused, "private units kept over that"),
+        (totals.lost_writes, "writes lost at a crash"),
+        (totals.torn_blobs, "training states torn by a crash"),
+        (totals.damaged_blobs, "training states damaged later"),
+        (totals.fallbacks, "coordinators that fell back to an older state"),
+        (totals.disk_pauses, "waits for a full disk"),
+        (totals.io_errors, "writes failed"),
+        (totals.fenced, "writes of replaced coordinators fenced off"),
+        (totals.contradictions, "runs ended by a ledger that says otherwise"),
     ] {
         writeln!(out, "{count:>12} {what}")?;
     }

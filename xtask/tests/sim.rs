@@ -20,8 +20,16 @@ fn sim(line: &[&str]) -> String {
 fn seeds_are_summed_up() {
     let report = sim(&["--seeds", "50", "--from", "7"]);
     assert!(report.starts_with("50 worlds, "), "{report}");
-    for line in ["no rule was broken", "rounds committed", "workers killed", "duplicates refused", "units leased again"]
-    {
+    for line in [
+        "no rule was broken",
+        "rounds committed",
+        "workers killed",
+        "duplicates refused",
+        "units leased again",
+        "coordinators died",
+        "writes lost at a crash",
+        "waits for a full disk",
+    ] {
         assert!(report.contains(line), "{line} is missing: {report}");
     }
 }

@@ -33,7 +33,7 @@ impl Driver {
     pub(super) fn keep_beginning(&mut self, ledger: Vec<Commit>, started: Option<Reply<RunId>>) {
         let Some(active) = &mut self.active else { return };
         let (run, next) = (active.id(), active.state.round());
-        let cadence = Cadence::new(active.spec(), active.plan.rounds());
+        let cadence = Cadence::new(active.spec(), &active.plan);
         let origin = match started {
             Some(reply) => {
                 active.unkept.begun = Some(RunRow {

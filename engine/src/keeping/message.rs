@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::HistoryDiffers;
 use crate::id::{LeaseId, MemberId, Round, RunId};
+use crate::plan::Plan;
 use crate::spec::{Durability, RunSpec};
 use crate::state::Commit;
 
@@ -21,6 +22,8 @@ pub enum Storage {
 pub struct Cadence {
     /// Rounds in the run; after the last one the state is always kept whole.
     pub rounds: u32,
+    /// Units of a round that is complete.
+    pub units: u32,
     /// Rounds from one checkpoint to the next, at least 1.
     pub checkpoint_rounds: u32,
     /// Time from one checkpoint to the next.
@@ -30,11 +33,12 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// The cadence that `spec` asks for, for a run of `rounds` rounds.
+    /// The cadence that `spec` asks for.
     #[must_use]
-    pub fn new(spec: &RunSpec, rounds: u32) -> Self {
+    pub fn new(spec: &RunSpec, plan: &Plan) -> Self {
         Self {
-            rounds,
+            rounds: plan.rounds(),
+            units: plan.units(),
             // An update of private samples may have cost hours: what is spooled for later rounds shall not pile up.
             checkpoint_rounds: match spec.data.private_samples() {
                 Some(_) => 1,

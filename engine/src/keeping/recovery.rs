@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::id::Round;
+use crate::state::Commit;
 
 /// There are checkpoints, and none of them can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -29,4 +30,10 @@ pub fn newest_whole<C, S>(
         true => Err(NoneWhole),
         false => Ok(None),
     }
+}
+
+/// The first round that `ledger`, in the order of rounds, does not have: those before it must come out as they did.
+#[must_use]
+pub fn settled(ledger: &[Commit]) -> Round {
+    ledger.last().map_or(Round(0), |last| last.round.next())
 }

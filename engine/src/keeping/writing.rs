@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Contents;
+use crate::planted::{Bug, Planted};
 
 /// Time between two attempts when the disk is full.
 const RETRY: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ pub enum Setback {
 pub struct Writing {
     next: Option<Step>,
     contents: Contents,
+    planted: Planted,
 }
 
 impl Writing {
@@ -51,7 +53,19 @@ impl Writing {
             Contents::Whole | Contents::Update => Step::Blob,
             Contents::Rows => Step::Rows,
         };
-        Self { next: Some(next), contents }
+        Self { next: Some(next), contents, planted: Planted::default() }
+    }
+
+    /// The same with a bug in it, to see whether the simulation finds it.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn with_bug(self, bug: Option<Bug>) -> Self {
+        let planted = Planted::new(bug);
+        let next = match planted.has(Bug::RowBeforeBlob) {
+            true => Some(Step::Rows),
+            false => self.next,
+        };
+        Self { next, planted, ..self }
     }
 
     /// What is to be done now; nothing once the order is kept.
@@ -62,6 +76,14 @@ impl Writing {
 
     /// The step is done and durable.
     pub fn done(&mut self) {
+        if self.planted.has(Bug::RowBeforeBlob) && self.contents == Contents::Whole {
+            self.next = match self.next {
+                Some(Step::Rows) => Some(Step::Blob),
+                Some(Step::Blob) => Some(Step::Sweep),
+                Some(Step::Sweep) | None => None,
+            };
+            return;
+        }
         self.next = match (self.next, self.contents) {
             (Some(Step::Blob), _) => Some(Step::Rows),
             (Some(Step::Rows), Contents::Whole) => Some(Step::Sweep),
@@ -73,6 +95,7 @@ impl Writing {
     #[must_use]
     pub fn failed(&self, trouble: Trouble) -> Setback {
         match trouble {
+            Trouble::Full if self.planted.has(Bug::FullDiskIsFinal) => Setback::Final,
             Trouble::Full => Setback::Again(RETRY),
             Trouble::Broken => Setback::Final,
         }

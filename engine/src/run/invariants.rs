@@ -114,7 +114,7 @@ impl Run {
         if round.counted_len() == self.config.units {
             return Err(Invariant::NeedlessWait("all units are counted"));
         }
-        if self.config.quorum.on_missing != OnMissing::Wait && round.deadline.is_none() {
+        if self.on_missing() != OnMissing::Wait && round.deadline.is_none() {
             return Err(Invariant::EndlessWait("the open round has no deadline"));
         }
         let taken = round.taken(|member| self.members.get(member).map(|of| &of.partner));

@@ -27,11 +27,11 @@ impl Run {
     }
 
     /// A run that goes on without those who are missing does not wait for them between two rounds either. Before the
-    /// first round it does: nobody is missing who never came.
+    /// first round of a coordinator's life it does: nobody is missing who never came, or has yet to come back.
     fn set_open_by(&mut self, now: Time) {
         let deadline = now.after(self.config.quorum.round_deadline);
-        match self.config.quorum.on_missing {
-            OnMissing::Skip if self.round.0 > 0 => _ = self.open_by.get_or_insert(deadline),
+        match self.on_missing() {
+            OnMissing::Skip if self.round > self.first => _ = self.open_by.get_or_insert(deadline),
             OnMissing::Skip | OnMissing::Wait | OnMissing::ReLease => {}
         }
     }
@@ -73,6 +73,14 @@ impl Run {
         matches!(self.config.ownership, Ownership::Private { .. })
     }
 
+    /// What happens to units that are missing in the next round, or the open one.
+    pub(super) fn on_missing(&self) -> OnMissing {
+        match self.config.quorum.on_missing {
+            OnMissing::Skip if self.round < self.settled && !self.planted.has(Bug::SkipsAgain) => OnMissing::ReLease,
+            as_configured @ (OnMissing::Wait | OnMissing::ReLease | OnMissing::Skip) => as_configured,
+        }
+    }
+
     /// Whether the samples of `unit` are at hand for `member`.
     pub(super) fn may_compute(&self, unit: Unit, member: MemberId) -> bool {
         let planted = self.planted.has(Bug::OwnerIgnored);
@@ -83,7 +91,7 @@ impl Run {
     /// A round that could never get all the units it needs does not open, but owners of private samples may still come
     /// while the others compute.
     pub(super) fn can_open(&self) -> bool {
-        let needed = match self.config.quorum.on_missing {
+        let needed = match self.on_missing() {
             OnMissing::Wait | OnMissing::ReLease if self.is_private() => 1,
             OnMissing::Wait | OnMissing::ReLease => self.config.units,
             OnMissing::Skip => self.config.quorum.min_units,
@@ -166,7 +174,7 @@ impl Run {
 
     fn collect(&mut self, now: Time, out: &mut Vec<Action>) {
         let quorate = self.has_quorum() || self.planted.has(Bug::ClosedBelowQuorum);
-        let on_missing = self.config.quorum.on_missing;
+        let on_missing = self.on_missing();
         let deadline = now.after(self.config.quorum.round_deadline);
         let Phase::Collecting(round) = &mut self.phase else { return };
         match on_missing {

@@ -64,6 +64,51 @@ pub enum Breach {
         /// What they should be.
         expected: Digest,
     },
+    /// An operator was told of a run that is not durable.
+    #[error("the run was acknowledged before it was durable")]
+    AcknowledgedBeforeDurable,
+    /// A worker was told that its update of private samples is accepted before that was durable.
+    #[error("an update of the private unit {0} was acknowledged before it was durable")]
+    AcceptedBeforeDurable(Unit),
+    /// A private unit was leased again although its update was acknowledged.
+    #[error("the private unit {0} is asked for again although its update was acknowledged")]
+    AskedAgain(Unit),
+    /// A round opened before the state that it starts from was durable, although it has to wait for that.
+    #[error("round {0} was opened before what it starts from was durable")]
+    OpenedBeforeDurable(Round),
+    /// A row names a training state that is not durable.
+    #[error("the ledger names a training state of round {0} that is not durable")]
+    NamesNoBlob(Round),
+    /// A run that an operator was told of is gone.
+    #[error("the run was acknowledged, and after a crash it is gone")]
+    AcknowledgedRunLost,
+    /// A run has checkpoints, and none that it can go on from.
+    #[error("none of the run's checkpoints is whole")]
+    NothingToGoOnFrom,
+    /// A round whose beginning was durable is gone.
+    #[error("round {0} was open on a durable state, and after a crash it is gone")]
+    DurableRoundLost(Round),
+    /// A run went on from a state that is not the ledger's.
+    #[error("the run goes on with round {0} from a state that is not the one that the ledger tells of")]
+    ResumedElsewhere(Round),
+    /// Rounds are missing in the ledger.
+    #[error("the ledger has round {0} and not the one before it")]
+    LedgerHasGap(Round),
+    /// The ledger says something else than before.
+    #[error("the ledger had another round {0} before")]
+    LedgerRewritten(Round),
+    /// A coordinator that was replaced has written.
+    #[error("a coordinator of an older epoch has written rows")]
+    ZombieWrote,
+    /// A coordinator ended though it only had to wait.
+    #[error("the coordinator ended because the disk is full")]
+    GaveUpNeedlessly,
+    /// A run waits for the disk and does not say so.
+    #[error("the run waits for the disk and does not say so")]
+    PausedWithoutReason,
+    /// A run ended because a round came out otherwise, although nothing can have made it so.
+    #[error("round {0} came out otherwise than before without reason")]
+    DiffersWithoutReason(Round),
     /// A session sent an update under a lease that it was not given on this link.
     #[error("worker {worker} sends an update under lease {lease}, which it was not given on this link")]
     SentUnderOldLease {

@@ -1,23 +1,22 @@
-//! The coordinator: the real run in a shell that adds tiny sums.
+//! A coordinator process: the real run and the real keeping in a shell that adds tiny sums.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::breach::Breach;
+use super::disk::{Saved, Spooled};
+use super::keeper::Keeper;
 use super::network::{Down, LinkId, Up};
-use super::referee::Referee;
-use super::scenario::Scenario;
 use super::world::{Happening, World};
 use crate::digest::{Digest, Domain, Hasher};
-use crate::id::{MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
-use crate::planted::Bug;
+use crate::id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, WorkerId};
+use crate::keeping::{self, Counted, Epoch, Keeping, RunEnd, Storage};
 use crate::random::{Purpose, Stream};
 use crate::reject::Rejection;
-use crate::run::{Action, Event, Joined, Run, RunConfig, UpdateHeader};
+use crate::run::{Action, Event, Joined, Outcome, Ownership, Run, RunConfig, UpdateHeader};
 use crate::session::{Answer, Retry, Task};
 use crate::spec::OnMissing;
-
-const RUN: RunId = RunId([7; 16]);
+use crate::state::Commit;
 
 /// The name of partner `index`.
 pub(super) fn partner(index: u64) -> PartnerName {
@@ -37,6 +36,13 @@ fn step(params: Digest, round: Round, sum: u64, units: &Units) -> Digest {
     hasher.finish()
 }
 
+/// The chain after `round`, given the chain before it.
+pub(super) fn link_chain(before: Digest, round: Round, params: Digest) -> Digest {
+    let mut hasher = Hasher::new(Domain::Chain);
+    hasher.update(before.as_ref()).update(&round.0.to_le_bytes()).update(params.as_ref());
+    hasher.finish()
+}
+
 /// The params of a run in which nothing happens but computation.
 fn undisturbed(config: &RunConfig) -> Digest {
     let units: Units = (0..config.units).map(Unit).collect();
@@ -52,33 +58,78 @@ struct Peer {
     member: Option<MemberId>,
 }
 
+/// What one process has in memory.
 pub(super) struct Coordinator {
+    pub(super) standing: Standing,
+    pub(super) epoch: Epoch,
+    pub(super) id: RunId,
     pub(super) run: Run,
-    pub(super) referee: Referee,
+    pub(super) keeping: Keeping,
     timer: Option<Time>,
     /// Links that are open at this end.
     peers: BTreeMap<LinkId, Peer>,
     links: BTreeMap<MemberId, LinkId>,
     next_member: MemberId,
-    pub(super) params: Digest,
+    /// The state that the next round starts from.
+    pub(super) state: Saved,
     sum: u64,
     /// Whether the run waits for the shell.
-    owes: bool,
+    pub(super) owes: bool,
+    /// The private update that was counted last and is to be kept.
+    pub(super) counted: Option<Spooled>,
+    /// Private updates whose worker hears of it once they are kept, by lease.
+    pub(super) unanswered: BTreeMap<LeaseId, (Round, Units)>,
+    /// Updates that outlived a restart.
+    pub(super) spooled: Vec<Spooled>,
+    /// The ledger has the rounds before this one.
+    pub(super) settled: Round,
+    /// Whether the store is to hear that the run begins.
+    pub(super) begins: bool,
+    /// Whether a step is taken and the run waits for the disk.
+    pub(super) held: bool,
+    /// Why the run cannot go on, if the ledger says so.
+    pub(super) broken: Option<Outcome>,
+}
+
+/// Whether a process is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Up,
+    Down,
 }
 
 impl Coordinator {
-    pub(super) fn new(scenario: &Scenario, bug: Option<Bug>) -> Self {
+    /// A process that has run `id` in the state `state`.
+    pub(super) fn new(epoch: Epoch, id: RunId, run: Run, keeping: Keeping, state: Saved) -> Self {
         Self {
-            run: Run::new(scenario.run.clone()).with_bug(bug),
-            referee: Referee::new(scenario.run.clone()),
+            standing: Standing::Up,
+            epoch,
+            id,
+            run,
+            keeping,
             timer: None,
             peers: BTreeMap::new(),
             links: BTreeMap::new(),
             next_member: MemberId(0),
-            params: Digest::default(),
+            state,
             sum: 0,
             owes: false,
+            counted: None,
+            unanswered: BTreeMap::new(),
+            spooled: Vec::new(),
+            settled: Round(0),
+            begins: false,
+            held: false,
+            broken: None,
         }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.standing == Standing::Up
+    }
+
+    pub(super) fn open_links(&self) -> Vec<LinkId> {
+        self.peers.keys().copied().collect()
     }
 
     pub(super) fn member_of(&self, link: LinkId) -> Option<MemberId> {
@@ -86,23 +137,21 @@ impl Coordinator {
     }
 
     /// The params must be those of the undisturbed run, unless units were skipped or the run did not end by itself.
-    pub(super) fn check_bits(&self) -> Result<(), Breach> {
-        let config = self.referee.config();
-        let expected = undisturbed(config);
+    pub(super) fn check_bits(&self, config: &RunConfig) -> Result<(), Breach> {
+        let (found, expected) = (self.state.params, undisturbed(config));
         let comparable = config.quorum.on_missing != OnMissing::Skip && self.run.view().committed == config.rounds;
-        match comparable && self.params != expected {
-            true => Err(Breach::OtherBits { found: self.params, expected }),
+        match comparable && found != expected {
+            true => Err(Breach::OtherBits { found, expected }),
             false => Ok(()),
         }
     }
 
-    fn check_wait(&self, now: Time) -> Result<(), Breach> {
+    fn check_wait(&self, keeper_is_busy: bool) -> Result<(), Breach> {
         self.run.check_invariants()?;
-        self.referee.check_time(now)?;
         let words = self.run.waiting_for().to_string();
         let will_wake = self.owes || self.run.deadline().is_some() || self.run.view().members.is_empty();
         let over = self.run.view().outcome.is_some();
-        match will_wake || over {
+        match (will_wake || over) && (keeper_is_busy || !self.held) {
             true => Ok(()),
             false => Err(Breach::WaitsForEver(words)),
         }
@@ -137,7 +186,7 @@ impl World {
         self.coordinator.peers.insert(link, Peer { identity, partner, member: None });
         self.send_down(link, Down::Welcome);
         if self.coordinator.run.view().outcome.is_none() {
-            self.send_down(link, Down::RunOpened { run: RUN });
+            self.send_down(link, Down::RunOpened { run: self.coordinator.id });
         }
         Ok(())
     }
@@ -197,7 +246,7 @@ impl World {
     }
 
     pub(super) fn beat(&mut self) {
-        for link in self.coordinator.peers.keys().copied().collect::<Vec<_>>() {
+        for link in self.coordinator.open_links() {
             self.send_down(link, Down::Heartbeat);
         }
     }
@@ -205,6 +254,9 @@ impl World {
     pub(super) fn coordinator_timer(&mut self, at: Time) -> Result<(), Breach> {
         if self.coordinator.timer == Some(at) {
             self.coordinator.timer = None;
+        }
+        if !self.coordinator.is_up() {
+            return Ok(());
         }
         match self.coordinator.run.deadline().is_some_and(|deadline| deadline <= self.now) {
             true => self.run_handles(Event::Tick),
@@ -224,6 +276,9 @@ impl World {
     }
 
     pub(super) fn run_handles(&mut self, event: Event) -> Result<(), Breach> {
+        if !self.coordinator.is_up() {
+            return Ok(());
+        }
         let now = self.now;
         self.trace(|| format!("run <- {event:?}"));
         match event {
@@ -242,16 +297,20 @@ impl World {
         for action in &actions {
             self.trace(|| format!("run -> {action:?}"));
         }
-        self.coordinator.referee.witness(now, &witnessed, &actions)?;
+        self.referee.witness(now, &witnessed, &actions)?;
         for action in actions {
-            self.run_wants(action);
+            self.run_wants(action)?;
         }
-        self.coordinator.check_wait(now)?;
+        if !self.coordinator.is_up() {
+            return Ok(());
+        }
+        self.referee.check_time(now)?;
+        self.coordinator.check_wait(self.keepers.get(&self.coordinator.epoch).is_some_and(Keeper::is_busy))?;
         self.set_coordinator_timer();
         Ok(())
     }
 
-    fn run_wants(&mut self, action: Action) {
+    fn run_wants(&mut self, action: Action) -> Result<(), Breach> {
         match action {
             Action::Admit { .. } => {}
             Action::Dismiss { member, why } => {
@@ -260,17 +319,17 @@ impl World {
                     self.close_peer(link);
                 }
             }
-            Action::Open { .. } => self.coordinator.sum = 0,
-            Action::Reuse { .. } => {}
+            Action::Open { round } => {
+                self.coordinator.sum = 0;
+                self.auditor.opens(self.coordinator.id, round, &self.disk)?;
+            }
+            Action::Reuse { round, units } => self.reuse(round, &units)?,
             Action::Assign { member, lease } => {
-                let (params, round) = (self.coordinator.params, lease.round);
-                let task = Task { run: RUN, round, lease: lease.id, units: lease.units, params };
-                self.tell(member, Down::Leased(task));
+                let (run, params, round) = (self.coordinator.id, self.coordinator.state.params, lease.round);
+                self.auditor.leases(run, round, &lease.units, &self.disk)?;
+                self.tell(member, Down::Leased(Task { run, round, lease: lease.id, units: lease.units, params }));
             }
-            Action::Accept { member, lease, units: _ } => {
-                self.coordinator.sum = self.coordinator.sum.wrapping_add(self.payload);
-                self.tell(member, Down::Answer { lease, answer: Answer::Accepted });
-            }
+            Action::Accept { member, lease, units } => self.accept(member, lease, units)?,
             Action::Reject { member, lease, why } => {
                 let answer = match (why.is_duplicate(), why.is_late()) {
                     (true, _) => Answer::Duplicate,
@@ -280,32 +339,104 @@ impl World {
                 self.tell(member, Down::Answer { lease, answer });
             }
             Action::Close { round, units } => {
-                let params = step(self.coordinator.params, round, self.coordinator.sum, &units);
+                let params = step(self.coordinator.state.params, round, self.coordinator.sum, &units);
                 let takes = self.dice.micros(0, self.scenario.step);
                 self.coordinator.owes = true;
-                self.schedule(takes, Happening::Stepped { round, params });
+                let epoch = self.coordinator.epoch;
+                self.schedule(takes, Happening::Stepped { epoch, round, params, units: units.len() });
             }
-            Action::Evaluate { round } => {
-                let takes = self.dice.pick(&[Duration::ZERO, Duration::from_millis(5), Duration::from_millis(700)]);
-                self.coordinator.owes |= round.next().0 == self.scenario.run.rounds;
-                self.schedule(takes, Happening::Evaluated { round });
+            Action::Evaluate { round } => self.evaluate(round),
+            Action::Finish(outcome) => self.finish(&outcome)?,
+        }
+        Ok(())
+    }
+
+    /// Adds the payload; whoever computed it on private samples hears so once it is kept.
+    fn accept(&mut self, member: MemberId, lease: LeaseId, units: Units) -> Result<(), Breach> {
+        self.coordinator.sum = self.coordinator.sum.wrapping_add(self.payload);
+        if self.scenario.run.ownership == Ownership::Assigned {
+            self.tell(member, Down::Answer { lease, answer: Answer::Accepted });
+            return Ok(());
+        }
+        let round = self.coordinator.run.view().round;
+        self.coordinator.unanswered.insert(lease, (round, units.clone()));
+        self.coordinator.counted = Some(Spooled { round, units, sum: self.payload });
+        self.keep(keeping::Event::Counted(Counted { member, lease }))
+    }
+
+    /// Adds what an earlier process has made durable of the open round.
+    fn reuse(&mut self, round: Round, units: &Units) -> Result<(), Breach> {
+        let of_round = self.coordinator.spooled.iter().filter(|update| update.round == round);
+        let sums = of_round.map(|update| update.sum).fold(0u64, u64::wrapping_add);
+        self.coordinator.sum = self.coordinator.sum.wrapping_add(sums);
+        self.totals.units_reused += units.len() as u64;
+        Ok(())
+    }
+
+    /// The params that came out of `round` are evaluated, which takes a while.
+    pub(super) fn evaluate(&mut self, round: Round) {
+        let takes = self.dice.pick(&[Duration::ZERO, Duration::from_millis(5), Duration::from_millis(700)]);
+        self.coordinator.owes |= round.next().0 == self.scenario.run.rounds;
+        self.schedule(takes, Happening::Evaluated { epoch: self.coordinator.epoch, round });
+    }
+
+    /// The run is over: everyone hears it, and that is kept.
+    fn finish(&mut self, outcome: &Outcome) -> Result<(), Breach> {
+        let how = format!("{outcome:?}");
+        for link in self.coordinator.open_links() {
+            self.send_down(link, Down::RunClosed { run: self.coordinator.id, how: how.clone() });
+        }
+        let end = match self.outcome(outcome) {
+            Outcome::Completed | Outcome::Stopped { .. } => RunEnd::Orderly,
+            Outcome::Failed { .. } => RunEnd::Failed,
+        };
+        self.coordinator.held = false;
+        if self.scenario.storage == Storage::Absent {
+            self.finished = Some(self.outcome(outcome));
+        }
+        self.keep(keeping::Event::Ended(end))
+    }
+
+    /// How the run ended, whoever said so.
+    pub(super) fn outcome(&self, outcome: &Outcome) -> Outcome {
+        self.coordinator.broken.clone().unwrap_or_else(|| outcome.clone())
+    }
+
+    /// The server step is taken: the round is committed in memory.
+    pub(super) fn stepped(&mut self, round: Round, params: Digest, units: usize) -> Result<(), Breach> {
+        if self.coordinator.run.view().outcome.is_some() {
+            return Ok(());
+        }
+        self.totals.rounds += 1;
+        let params = self.erring(round, params);
+        let chain = link_chain(self.coordinator.state.chain, round, params);
+        self.coordinator.state = Saved { round: round.next(), params, chain };
+        self.coordinator.held = true;
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let weight = u64::from(units);
+        self.keep(keeping::Event::Committed(Commit {
+            round,
+            params_digest: params,
+            units,
+            weight,
+            saturated: 0,
+            chain,
+        }))
+    }
+
+    /// What the step gives on a machine that may compute wrongly, once, a round that is in the ledger.
+    fn erring(&mut self, round: Round, params: Digest) -> Digest {
+        match self.errors > 0 && round < self.coordinator.settled {
+            true => {
+                self.errors -= 1;
+                self.has_erred = true;
+                Digest::of(Domain::Params, params.as_ref())
             }
-            Action::Finish(outcome) => {
-                let how = format!("{outcome:?}");
-                for link in self.coordinator.peers.keys().copied().collect::<Vec<_>>() {
-                    self.send_down(link, Down::RunClosed { run: RUN, how: how.clone() });
-                }
-            }
+            false => params,
         }
     }
 
-    pub(super) fn stepped(&mut self, round: Round, params: Digest) -> Result<(), Breach> {
-        self.coordinator.params = params;
-        self.totals.rounds += 1;
-        self.run_handles(Event::Stepped { round, params })
-    }
-
-    fn tell(&mut self, member: MemberId, message: Down) {
+    pub(super) fn tell(&mut self, member: MemberId, message: Down) {
         if let Some(link) = self.coordinator.links.get(&member).copied() {
             self.send_down(link, message);
         }

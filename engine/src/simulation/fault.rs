@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::breach::Breach;
+use super::lives::Death;
 use super::network::{LinkId, Up};
 use super::worker::Worker;
 use super::world::{Happening, World};
@@ -36,6 +37,16 @@ pub(super) enum Fault {
     Newcomer { pace: Duration },
     /// The operator ends the run.
     OperatorStops,
+    /// The coordinator ends at once, and is started again.
+    CoordinatorDies { death: Death, back_after: Duration },
+    /// There is no room on the coordinator's disk for a while.
+    DiskFull { lasts: Duration },
+    /// The next write of the coordinator fails.
+    DiskBreaks,
+    /// The newest state that was kept is damaged.
+    DiskRots,
+    /// The coordinator's machine computes a round wrongly that is in the ledger.
+    MachineErrs,
 }
 
 /// Who is told of a dead link at once; the other end finds out by silence.
@@ -136,6 +147,26 @@ impl World {
                 self.add_worker(identity, pace)
             }
             Fault::OperatorStops => self.run_handles(Event::Stop),
+            Fault::CoordinatorDies { death, back_after } => self.coordinator_dies(death, back_after),
+            Fault::DiskFull { lasts } => {
+                let until = self.now.after(lasts);
+                self.disk.full_until = self.disk.full_until.max(until);
+                self.end = self.end.max(self.scenario.end_after(until));
+                Ok(())
+            }
+            Fault::DiskBreaks => {
+                self.disk.breaks += 1;
+                Ok(())
+            }
+            Fault::MachineErrs => {
+                self.errors += 1;
+                Ok(())
+            }
+            Fault::DiskRots => {
+                let run = self.coordinator.id;
+                self.totals.damaged_blobs += u64::from(self.disk.rot(&mut self.dice, run));
+                Ok(())
+            }
         }
     }
 
@@ -193,7 +224,7 @@ impl World {
         let sum = self.dice.between(0, u64::MAX - 1);
         let digest = Digest::of(Domain::Update, &sum.to_le_bytes());
         let open = self.coordinator.run.view().round;
-        let own = self.coordinator.member_of(link).and_then(|member| self.coordinator.referee.lease_of(member));
+        let own = self.coordinator.member_of(link).and_then(|member| self.referee.lease_of(member));
         let unit = Unit(self.dice.small(0, self.scenario.run.units - 1));
         let some = || own.clone().unwrap_or((LeaseId(0), Units::from([unit])));
         let forged = |round: Round, lease: LeaseId, units: Units| (UpdateHeader { round, lease, units, digest }, sum);
@@ -201,7 +232,7 @@ impl World {
             Forgery::UnknownLease => Some(forged(open, LeaseId(u64::MAX), Units::from([unit]))),
             Forgery::ForeignLease => {
                 let member = self.coordinator.member_of(link)?;
-                let (lease, units) = self.coordinator.referee.lease_of_another(member)?;
+                let (lease, units) = self.referee.lease_of_another(member)?;
                 Some(forged(open, lease, units))
             }
             Forgery::OtherUnits => {

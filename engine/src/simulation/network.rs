@@ -98,6 +98,16 @@ impl Network {
         }
     }
 
+    /// The other end of every link dies.
+    pub(super) fn cut_all(&mut self) -> Vec<LinkId> {
+        let live = self.links.iter_mut().filter(|(_, link)| !link.is_cut);
+        live.map(|(id, link)| {
+            link.is_cut = true;
+            *id
+        })
+        .collect()
+    }
+
     pub(super) fn is_cut(&self, link: LinkId) -> bool {
         self.links.get(&link).is_none_or(|link| link.is_cut)
     }

@@ -12,6 +12,9 @@ use crate::spec::OnMissing;
 /// How much later than due the run may act.
 const SLACK: Duration = Duration::from_millis(1);
 
+/// The lease of what was spooled: no epoch gives it.
+const SPOOLED: LeaseId = LeaseId(0);
+
 struct Present {
     worker: WorkerId,
     partner: PartnerName,
@@ -30,6 +33,8 @@ pub(super) struct Referee {
     asking: Option<Joined>,
     arrived: Option<(MemberId, UpdateHeader)>,
     next_round: Round,
+    /// The round that the coordinator opens first.
+    first: Round,
     open: Option<Round>,
     /// Leases of the open round, also of members that left.
     leases: BTreeMap<LeaseId, Granted>,
@@ -49,6 +54,7 @@ impl Referee {
             asking: None,
             arrived: None,
             next_round: Round(0),
+            first: Round(0),
             open: None,
             leases: BTreeMap::new(),
             highest_lease: None,
@@ -59,8 +65,10 @@ impl Referee {
         }
     }
 
-    pub(super) fn config(&self) -> &RunConfig {
-        &self.config
+    /// Another process goes on with `next`: members and leases are those of the one before no more.
+    pub(super) fn restart(&mut self, config: RunConfig, next: Round) {
+        let highest_lease = self.highest_lease;
+        *self = Self { next_round: next, first: next, highest_lease, ..Self::new(config) };
     }
 
     /// The newest lease of `member` in the open round.
@@ -230,9 +238,13 @@ impl Referee {
         Ok(())
     }
 
-    /// Only a coordinator that was started again has spooled updates.
-    fn reused(&self, round: Round, _units: &Units) -> Result<(), Breach> {
-        Err(Breach::OpenedWrongly(round))
+    /// Units whose update outlived a restart count in their own round, once.
+    fn reused(&mut self, round: Round, units: &Units) -> Result<(), Breach> {
+        if self.open != Some(round) || units.iter().any(|unit| self.counted.contains_key(unit)) {
+            return Err(Breach::CountedWrongly { lease: SPOOLED, why: "its units were spooled for another round" });
+        }
+        self.counted.extend(units.iter().map(|unit| (*unit, SPOOLED)));
+        Ok(())
     }
 
     fn closed(&mut self, round: Round, units: &Units, now: Time) -> Result<(), Breach> {
@@ -267,7 +279,7 @@ impl Referee {
                 let right = match self.open {
                     Some(open) => open == *round && (too_few || too_few_partners),
                     // Between two rounds, those who are there cannot open the next one.
-                    None => round.0 > 0 && self.next_round == *round,
+                    None => *round > self.first && self.next_round == *round,
                 };
                 match right && waited && skips && !why.is_empty() {
                     true => Ok(()),

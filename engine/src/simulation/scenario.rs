@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::coordinator::partner;
 use super::dice::Dice;
 use super::fault::{Fault, Forgery, Identity, Notice};
+use super::lives::Death;
 use super::network::Order;
 use crate::id::Time;
+use crate::keeping::{Cadence, Storage};
 use crate::run::{Ownership, QuorumRule, RunConfig};
-use crate::spec::OnMissing;
+use crate::spec::{Durability, OnMissing};
 
 /// A world before its first event.
 pub(super) struct Scenario {
@@ -25,6 +27,10 @@ pub(super) struct Scenario {
     pub(super) step: u64,
     /// In order of time.
     pub(super) faults: Vec<(Time, Fault)>,
+    pub(super) storage: Storage,
+    pub(super) cadence: Cadence,
+    /// What befalls the coordinator: each before the happening of that number, in order.
+    pub(super) mishaps: Vec<(u64, Fault)>,
 }
 
 impl Scenario {
@@ -33,23 +39,51 @@ impl Scenario {
         let workers = dice.small(1, 8);
         let partners = dice.small(1, workers.min(3));
         let silence = dice.millis(800, 3_000);
-        let run = draw_ownership(seed, partners, draw_run(&mut dice, workers, partners, silence));
+        let mut run = draw_ownership(seed, partners, draw_run(&mut dice, workers, partners, silence));
         let paces = (0..workers).map(|_| dice.millis(2, 150)).collect();
         let order = if dice.percent(40) { Order::Disordered } else { Order::Streams };
         let delay = dice.pick(&[(50, 300), (500, 5_000), (1_000, 40_000)]);
         let step = dice.pick(&[0, 2_000, 30_000]);
         let faults = draw_faults(&mut dice, workers);
-        Self { seed, run, partners, paces, heartbeat: silence / 4, delay, order, step, faults }
+        let mut dice = Dice::new(seed, 3);
+        let storage = if dice.percent(20) { Storage::Absent } else { Storage::Durable };
+        let mut cadence = draw_cadence(&mut dice, &run);
+        // Rounds that leave units out, and many of them at risk.
+        if storage == Storage::Durable && dice.percent(15) {
+            run.quorum.on_missing = OnMissing::Skip;
+            run.quorum.min_units = 1;
+            run.quorum.round_deadline = dice.millis(100, 400);
+            cadence = Cadence { checkpoint_rounds: 100, durability: Durability::Checkpoint, ..cadence };
+        }
+        let mishaps = if storage == Storage::Durable { draw_mishaps(&mut dice) } else { Vec::new() };
+        Self {
+            seed,
+            run,
+            partners,
+            paces,
+            heartbeat: silence / 4,
+            delay,
+            order,
+            step,
+            faults,
+            storage,
+            cadence,
+            mishaps,
+        }
     }
 
     pub(super) fn without_faults(self) -> Self {
-        Self { faults: Vec::new(), ..self }
+        Self { faults: Vec::new(), mishaps: Vec::new(), ..self }
     }
 
     /// The moment by which the run must have ended: its faults are over, the dead are noticed, everybody is back, and
     /// the slowest worker alone could have computed all rounds several times.
     pub(super) fn end_by(&self) -> Time {
-        let last = self.faults.last().map_or(Time(0), |(at, _)| *at);
+        self.end_after(self.faults.last().map_or(Time(0), |(at, _)| *at))
+    }
+
+    /// The same, if the last fault is at `last`.
+    pub(super) fn end_after(&self, last: Time) -> Time {
         let slowest = self.paces.iter().max().copied().unwrap_or_default();
         let all_rounds = slowest * self.run.units * self.run.rounds;
         last.after(Fault::LONGEST).after(self.run.silence * 8).after(all_rounds * 4).after(Duration::from_secs(30))
@@ -87,6 +121,48 @@ fn draw_ownership(seed: u64, partners: u32, run: RunConfig) -> RunConfig {
     let owners = (0..run.units).map(|unit| partner(u64::from(unit % partners))).collect();
     let quorum = QuorumRule { max_partner_units: run.units, ..run.quorum };
     RunConfig { ownership: Ownership::Private { owners }, quorum, ..run }
+}
+
+fn draw_cadence(dice: &mut Dice, run: &RunConfig) -> Cadence {
+    Cadence {
+        rounds: run.rounds,
+        units: run.units,
+        checkpoint_rounds: dice.pick(&[1, 2, 3, 5, 100]),
+        checkpoint_time: dice.pick(&[Duration::from_millis(300), Duration::from_secs(2), Duration::from_secs(10)]),
+        durability: dice.pick(&[Durability::Checkpoint, Durability::Checkpoint, Durability::EveryRound]),
+    }
+}
+
+fn draw_mishaps(dice: &mut Dice) -> Vec<(u64, Fault)> {
+    let count = dice.between(0, 6);
+    let mut mishaps = Vec::new();
+    for _ in 0..count {
+        let horizon = dice.pick(&[30, 150, 400, 1_200]);
+        let (number, mishap) = (dice.between(1, horizon), draw_mishap(dice));
+        mishaps.push((number, mishap));
+        // Damage is noticed by whoever reads: the next coordinator.
+        if mishap == Fault::DiskRots {
+            mishaps.push((number + dice.between(1, 40), draw_death(dice)));
+        }
+    }
+    mishaps.sort_by_key(|(number, _)| *number);
+    mishaps
+}
+
+fn draw_mishap(dice: &mut Dice) -> Fault {
+    match dice.between(0, 12) {
+        0..=6 => draw_death(dice),
+        7..=8 => Fault::DiskFull { lasts: dice.millis(50, 4_000) },
+        9 => Fault::DiskBreaks,
+        10 => Fault::MachineErrs,
+        _ => Fault::DiskRots,
+    }
+}
+
+fn draw_death(dice: &mut Dice) -> Fault {
+    let late = dice.millis(0, 3_000);
+    let death = dice.pick(&[Death::Killed, Death::Killed, Death::PowerCut, Death::Zombie { late }]);
+    Fault::CoordinatorDies { death, back_after: dice.millis(1, 3_000) }
 }
 
 fn draw_faults(dice: &mut Dice, workers: u32) -> Vec<(Time, Fault)> {

@@ -173,7 +173,7 @@ impl World {
     }
 
     pub(super) fn dialed(&mut self, index: usize) -> Result<(), Breach> {
-        if self.dice.percent(5) {
+        if self.dice.percent(5) || !self.coordinator.is_up() {
             return self.session_handles(index, Event::Disconnected { why: "connection refused".to_owned() });
         }
         let life = self.workers[index].life;

@@ -1,21 +1,26 @@
 //! Virtual time: everything happens at a moment, in a fixed order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::iter;
 use std::time::Duration;
 
+use super::auditor::Auditor;
 use super::breach::Breach;
 use super::coordinator::Coordinator;
 use super::dice::Dice;
+use super::disk::Disk;
 use super::fault::{Fault, Identity};
+use super::keeper::Keeper;
 use super::network::{Down, LinkId, Network, Up};
+use super::referee::Referee;
 use super::scenario::Scenario;
 use super::worker::Worker;
 use super::{Summary, Totals, Trace, Violation};
 use crate::digest::Digest;
 use crate::id::{Round, RunId, Time};
+use crate::keeping::Epoch;
 use crate::planted::Bug;
-use crate::run::Event;
+use crate::run::{Event, Outcome};
 use crate::session::{self, Task};
 
 /// How long a world goes on after its run is over: what is under way then must do no harm.
@@ -34,8 +39,11 @@ pub(super) enum Happening {
     WorkerTimer { worker: usize, life: u32, at: Time },
     CoordinatorTimer { at: Time },
     CoordinatorBeats,
-    Stepped { round: Round, params: Digest },
-    Evaluated { round: Round },
+    CoordinatorStarts,
+    Stepped { epoch: Epoch, round: Round, params: Digest, units: usize },
+    Evaluated { epoch: Epoch, round: Round },
+    Written { epoch: Epoch },
+    WritesAgain { epoch: Epoch },
     Strikes(Fault),
     Started { worker: usize, identity: Identity },
     KilledForGood { worker: usize },
@@ -50,6 +58,23 @@ pub(super) struct World {
     scheduled: u64,
     pub(super) network: Network,
     pub(super) coordinator: Coordinator,
+    pub(super) referee: Referee,
+    pub(super) auditor: Auditor,
+    pub(super) disk: Disk,
+    /// The keeper of each coordinator that still writes.
+    pub(super) keepers: BTreeMap<Epoch, Keeper>,
+    mishaps: VecDeque<(u64, Fault)>,
+    /// How often an operator asked for the run.
+    pub(super) asked: u8,
+    /// Rounds that were committed when the coordinator died last.
+    pub(super) reached: u32,
+    /// Wrong computations that are still to come, and whether there was one.
+    pub(super) errors: u32,
+    pub(super) has_erred: bool,
+    /// When the run must be over.
+    pub(super) end: Time,
+    /// How the run ended, for good.
+    pub(super) finished: Option<Outcome>,
     pub(super) workers: Vec<Worker>,
     pub(super) identities: u64,
     /// The payload of the update that the run judges.
@@ -66,7 +91,18 @@ impl World {
             queue: BTreeMap::new(),
             scheduled: 0,
             network: Network::new(scenario.order, scenario.delay),
-            coordinator: Coordinator::new(&scenario, bug),
+            coordinator: Coordinator::unborn(&scenario),
+            referee: Referee::new(scenario.run.clone()),
+            auditor: Auditor::new(scenario.storage, scenario.cadence.durability),
+            disk: Disk::new(bug),
+            keepers: BTreeMap::new(),
+            mishaps: scenario.mishaps.iter().copied().collect(),
+            asked: 0,
+            reached: 0,
+            errors: 0,
+            has_erred: false,
+            end: scenario.end_by(),
+            finished: None,
             workers: Vec::new(),
             identities: 0,
             payload: 0,
@@ -82,50 +118,45 @@ impl World {
 
     /// Lets everything happen until the run is over.
     pub(super) fn live(mut self) -> Result<Summary, Box<Violation>> {
-        let (seed, end) = (self.scenario.seed, self.scenario.end_by());
-        match self.live_until(end) {
+        let seed = self.scenario.seed;
+        match self.live_on() {
             Err(breach) => {
                 Err(Box::new(Violation { seed, at: self.now, breach, trace: self.trace.unwrap_or_default() }))
             }
             Ok(()) => {
-                let view = self.coordinator.run.view();
-                let counters = view.counters;
-                let totals = Totals {
-                    accepted: counters.accepted,
-                    duplicates: counters.duplicates,
-                    late: counters.late,
-                    rejected: counters.rejected,
-                    units_released: counters.units_released,
-                    ..self.totals
-                };
-                let outcome = view.outcome.expect("a world ends with its run");
-                Ok(Summary { outcome, took: self.now, totals, trace: self.trace.unwrap_or_default() })
+                self.totals.add_counters(&self.coordinator.run.view().counters);
+                let outcome = self.finished.expect("a world ends with its run");
+                Ok(Summary { outcome, took: self.now, totals: self.totals, trace: self.trace.unwrap_or_default() })
             }
         }
     }
 
-    fn live_until(&mut self, end: Time) -> Result<(), Breach> {
+    fn live_on(&mut self) -> Result<(), Breach> {
         self.begin()?;
         let mut over = None;
         while let Some(((at, _), happening)) = self.queue.pop_first() {
             if over.is_some_and(|over: Time| over.after(AFTERMATH) < at) {
                 break;
             }
-            if over.is_none() && at > end {
+            if over.is_none() && at > self.end {
                 return Err(Breach::NotOverInTime(self.coordinator.run.waiting_for().to_string()));
             }
             self.now = at;
             self.totals.events += 1;
+            while let Some((_, fault)) = self.mishaps.pop_front_if(|(number, _)| *number <= self.totals.events) {
+                self.strikes(fault)?;
+            }
             self.happens(happening)?;
-            if over.is_none() && self.coordinator.run.view().outcome.is_some() {
+            if over.is_none() && self.finished.is_some() {
                 over = Some(self.now);
-                self.coordinator.check_bits()?;
+                self.coordinator.check_bits(&self.scenario.run)?;
             }
         }
-        self.coordinator.check_bits()
+        self.coordinator.check_bits(&self.scenario.run)
     }
 
     fn begin(&mut self) -> Result<(), Breach> {
+        self.coordinator_starts()?;
         for (at, fault) in self.scenario.faults.clone() {
             self.schedule_at(at, Happening::Strikes(fault));
         }
@@ -135,6 +166,16 @@ impl World {
             self.add_worker(identity, pace)?;
         }
         Ok(())
+    }
+
+    fn strikes(&mut self, fault: Fault) -> Result<(), Breach> {
+        self.trace(|| format!("fault {fault:?}"));
+        self.strike(fault)
+    }
+
+    /// Whether the coordinator of `epoch` is the one that is there.
+    fn is_present(&self, epoch: Epoch) -> bool {
+        self.coordinator.is_up() && self.coordinator.epoch == epoch
     }
 
     pub(super) fn schedule(&mut self, delay: Duration, happening: Happening) {
@@ -182,8 +223,11 @@ impl World {
             | Happening::CoordinatorSeesEnd { .. }
             | Happening::CoordinatorTimer { .. }
             | Happening::CoordinatorBeats
+            | Happening::CoordinatorStarts
             | Happening::Stepped { .. }
             | Happening::Evaluated { .. }
+            | Happening::Written { .. }
+            | Happening::WritesAgain { .. }
             | Happening::Strikes(_)
             | Happening::Started { .. }
             | Happening::KilledForGood { .. } => return self.happens_elsewhere(happening),
@@ -216,8 +260,11 @@ impl World {
             | Happening::CoordinatorSeesEnd { .. }
             | Happening::CoordinatorTimer { .. }
             | Happening::CoordinatorBeats
+            | Happening::CoordinatorStarts
             | Happening::Stepped { .. }
             | Happening::Evaluated { .. }
+            | Happening::Written { .. }
+            | Happening::WritesAgain { .. }
             | Happening::Strikes(_)
             | Happening::Started { .. }
             | Happening::KilledForGood { .. } => Ok(()),
@@ -236,12 +283,17 @@ impl World {
                 self.beat();
                 Ok(())
             }
-            Happening::Stepped { round, params } => self.stepped(round, params),
-            Happening::Evaluated { round } => self.run_handles(Event::Evaluated { round }),
-            Happening::Strikes(fault) => {
-                self.trace(|| format!("fault {fault:?}"));
-                self.strike(fault)
+            Happening::CoordinatorStarts => self.coordinator_starts(),
+            Happening::Stepped { epoch, round, params, units } if self.is_present(epoch) => {
+                self.stepped(round, params, units)
             }
+            Happening::Evaluated { epoch, round } if self.is_present(epoch) => {
+                self.run_handles(Event::Evaluated { round })
+            }
+            Happening::Stepped { .. } | Happening::Evaluated { .. } => Ok(()),
+            Happening::Written { epoch } => self.written(epoch),
+            Happening::WritesAgain { epoch } => self.write(epoch),
+            Happening::Strikes(fault) => self.strikes(fault),
             Happening::Started { worker, identity } => self.start(worker, identity),
             Happening::KilledForGood { worker } => {
                 self.kill(worker);

@@ -14,6 +14,7 @@ use syngrad_engine::{Digest, Round, RunId, Time};
 const RUN: RunId = RunId([7; 16]);
 const CADENCE: Cadence = Cadence {
     rounds: 1_000,
+    units: 4,
     checkpoint_rounds: 10,
     checkpoint_time: Duration::from_secs(10),
     durability: Durability::Checkpoint,

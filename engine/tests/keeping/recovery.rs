@@ -1,6 +1,6 @@
 //! After a crash: where a run goes on, and what it must come out as.
 
-use syngrad_engine::keeping::{History, NoneWhole, newest_whole};
+use syngrad_engine::keeping::{History, NoneWhole, newest_whole, settled};
 
 use super::*;
 
@@ -28,6 +28,12 @@ fn a_round_that_comes_out_otherwise_than_the_ledger_says_ends_the_run_and_leaves
     let [Action::Contradict(differs)] = &actions[..] else { panic!("{actions:?}") };
     assert!(differs.to_string().contains("round 4"), "{differs}");
     assert_eq!(desk.end(RunEnd::Failed), [rows(&[3])], "the other round 4 is not written");
+}
+
+#[test]
+fn the_rounds_that_a_ledger_has_are_settled() {
+    assert_eq!(settled(&[commit(3), commit(4)]), Round(5));
+    assert_eq!(settled(&[]), Round(0));
 }
 
 #[test]

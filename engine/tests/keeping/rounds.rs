@@ -61,3 +61,12 @@ fn an_end_keeps_the_state_unless_it_is_of_no_use() {
         assert_eq!(desk.commit(1), [], "{end:?}: nothing is committed after it");
     }
 }
+
+#[test]
+fn a_round_without_some_of_its_units_goes_out_with_its_state() {
+    let mut desk = Desk::with_run(CADENCE);
+    desk.commit(0);
+    let short = Commit { units: 3, ..commit(1) };
+    let whole = Action::Keep { contents: Contents::Whole, rounds: vec![commit(0), short.clone()] };
+    assert_eq!(desk.send(Event::Committed(short)), [whole, step(1)], "it cannot be computed again");
+}

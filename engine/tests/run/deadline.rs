@@ -106,3 +106,20 @@ fn without_a_quorum_the_deadline_waits_too() {
     assert_eq!(table.join(3, "b"), [admit(3), assign(3, 0, 2, &[2, 3])]);
     assert_eq!(table.run.deadline(), Some(Time(12_000_000_000)), "it begins anew");
 }
+
+#[test]
+fn a_round_that_the_ledger_has_is_computed_again_with_all_its_units() {
+    let quorum = QuorumRule { on_missing: OnMissing::Skip, ..config().quorum };
+    let run = Run::new(RunConfig { quorum, ..config() }).resumed(Round(1), LeaseId(1 << 40), Round(2));
+    let mut table = Table { run, now: Time(0) };
+    table.join(1, "a");
+    let lease = 1 << 40;
+    assert_eq!(table.wait(5).send(Event::Tick), [], "round 1 is in the ledger, complete");
+    assert_eq!(table.update(1, 1, lease, &[0, 1, 2, 3]).len(), 2);
+    table.send(stepped(1));
+    let failed = table.wait(5).send(Event::Tick);
+    assert!(
+        matches!(failed[..], [Action::Finish(Outcome::Failed { round: Round(2), .. })]),
+        "round 2 is not: {failed:?}"
+    );
+}

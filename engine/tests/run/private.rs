@@ -52,7 +52,7 @@ fn a_lost_units_only_refuge_is_another_worker_of_its_owner() {
 #[test]
 fn what_outlived_a_restart_is_counted_and_not_leased() {
     let spooled = BTreeMap::from([(Round(1), units(&[1])), (Round(2), units(&[0, 2]))]);
-    let run = Run::new(private(OnMissing::ReLease)).resumed(Round(2), LeaseId(100)).with_spooled(spooled);
+    let run = Run::new(private(OnMissing::ReLease)).resumed(Round(2), LeaseId(100), Round(0)).with_spooled(spooled);
     let mut table = Table { run, now: Time(0) };
     let reuse = Action::Reuse { round: Round(2), units: units(&[0, 2]) };
     assert_eq!(table.join(1, "a"), [admit(1), open(2), reuse]);
