@@ -3,10 +3,16 @@
 //! * [`tidy`]: the rules that keep the source as ARCHITECTURE.md describes it
 //! * [`licences`]: what the crates we build on allow us to do
 //! * [`sim`]: worlds in which things go wrong, by the thousand
+//! * [`chaos`]: real processes to which things are done
 //! * [`ci`]: the levels that a change passes before it lands
 
+pub mod chaos;
 pub mod ci;
+mod cluster;
+mod ledger;
 pub mod licences;
+mod processes;
+mod report;
 pub mod sim;
 pub mod tidy;
 

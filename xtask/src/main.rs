@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::ci::{self, Level};
-use xtask::sim;
+use xtask::{chaos, sim};
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Chore {
     Licences,
     /// Live through simulated worlds in which things go wrong
     Sim(sim::Arguments),
+    /// Kill and stop real processes, and compare where their runs end
+    Chaos(chaos::Arguments),
     /// Run the levels that a change passes before it lands
     Ci {
         /// Levels to run, in this order; all if none is named
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Chore::Tidy => vec![Level::Tidy],
         Chore::Licences => vec![Level::Licences],
         Chore::Sim(worlds) => return report(sim::run(&worlds, &mut io::stdout())),
+        Chore::Chaos(worlds) => return report(chaos::run(&worlds, &mut io::stdout())),
         Chore::Ci { levels } => levels,
     };
     report(ci::run(&levels, &mut io::stdout()))
