@@ -176,6 +176,9 @@ impl Driver {
             self.inbox.close();
             let finished = tokio::task::spawn_blocking(|| keeper.finish()).await;
             debug_assert!(finished.is_ok(), "waiting for a thread does not panic");
+            if let Ok(Err(why)) = finished {
+                self.failure.get_or_insert(why.into());
+            }
         }
         self.failure.map_or(Ok(()), Err)
     }

@@ -136,7 +136,7 @@ pub(crate) trait Store: Send {
 }
 
 /// Why state cannot be read or kept.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum StoreError {
     /// Another process holds the folder.
     #[error("the state folder {folder} is in use by another coordinator; stop it, or choose another folder")]

@@ -55,7 +55,7 @@ pub(crate) enum Kept {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     orders: Option<Sender<Order>>,
-    thread: Option<thread::JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<Result<(), StoreError>>>,
 }
 
 impl Keeper {
@@ -74,17 +74,18 @@ impl Keeper {
         }
     }
 
-    /// Waits until everything ordered is kept.
-    pub(crate) fn finish(mut self) {
+    /// Waits until everything ordered is kept. Call it when the driver's queue is closed: nobody waits for room then.
+    ///
+    /// # Errors
+    /// Why something could not be kept; a driver that has stopped reading heard of it from nobody else.
+    pub(crate) fn finish(mut self) -> Result<(), StoreError> {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic has been printed by then.
-            let _ = thread.join();
-        }
+        // A panic has been printed by then.
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())))
     }
 }
 
-fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<Message>) {
+fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<Message>) -> Result<(), StoreError> {
     let tell = |kept| {
         if let Some(driver) = driver.upgrade() {
             // Nobody is left to be told once the driver is gone; what was ordered is kept all the same.
@@ -97,16 +98,20 @@ fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<
             match order.take(step, &mut folder) {
                 Ok(()) => order.writing.done(),
                 Err(error) => match order.writing.failed(error.trouble()) {
-                    Setback::Again(after) if driver.upgrade().is_some() => {
+                    Setback::Again(after) if driver.upgrade().is_some_and(|driver| !driver.is_closed()) => {
                         tell(Kept::Waits(error));
                         thread::sleep(after);
                     }
-                    Setback::Again(_) | Setback::Final => return tell(Kept::Never(error)),
+                    Setback::Again(_) | Setback::Final => {
+                        tell(Kept::Never(error.clone()));
+                        return Err(error);
+                    }
                 },
             }
         }
         tell(Kept::Done);
     }
+    Ok(())
 }
 
 /// An order that is being written.

@@ -241,6 +241,22 @@ fn a_blob_that_a_crash_left_behind_is_deleted() {
     assert_eq!(blob_files(path.path()).len(), 2);
 }
 
+#[test]
+fn what_cannot_be_kept_after_the_driver_stopped_reading_is_not_passed_over() {
+    let path = folder();
+    let folder = Folder::open(path.path()).expect("a new folder");
+    std::fs::remove_dir_all(path.path().join("blobs")).expect("the blobs can be deleted");
+    std::fs::write(path.path().join("blobs"), "no folder").expect("a file can be written");
+    let (driver, mut inbox) = tokio::sync::mpsc::channel(1);
+    let keeper = Keeper::start(folder, driver.downgrade()).expect("a thread can be started");
+    inbox.close();
+    let layout =
+        Arc::new(Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout"));
+    keeper.keep(Order { run: RUN, entry: Entry::default(), checkpoint: Some(Box::new(state(layout))) });
+    let why = keeper.finish().expect_err("there is no folder for the blob");
+    assert!(matches!(why, StoreError::Io { .. }), "{why}");
+}
+
 fn state(layout: Arc<Layout>) -> syngrad_engine::state::TrainingState {
     let spec = syngrad_common::config::CanonicalSpec::parse(
         "name = \"noop\"\n[model]\nkind = \"noop\"\nparams = 3\n[data]\nkind = \"synthetic\"\nsamples = 8\ninputs = 2\n\
