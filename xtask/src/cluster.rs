@@ -14,8 +14,8 @@ use thiserror::Error;
 use crate::ledger::{Expected, Kept, LedgerError};
 use crate::processes::{Event, Process, Program, Scene, Ticket, text};
 
-/// Silence after which a run is taken to hang: longer than any wait of the product that these faults can cause.
-const HANGS: Duration = Duration::from_secs(60);
+/// Time after which a run of a few seconds is taken to hang: longer than all waits of the product that faults can cause.
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// Why a run did not go as it must.
 #[derive(Debug, Error)]
@@ -26,7 +26,7 @@ pub(crate) enum Trouble {
     Ledger(#[from] LedgerError),
     #[error("the {0} ended by itself; its log says why")]
     Ended(String),
-    #[error("nothing was heard for {HANGS:?}; the last status was: {0}")]
+    #[error("the run was not over after {LIMIT:?}; its last status was: {0}")]
     Hangs(String),
     #[error("the run is over as {phase}: {reason}")]
     NotCompleted { phase: String, reason: String },
@@ -103,6 +103,7 @@ pub(crate) struct Cluster {
     pub(crate) run: Option<String>,
     pub(crate) status: Status,
     lives: u32,
+    began: Instant,
 }
 
 impl Cluster {
@@ -125,6 +126,7 @@ impl Cluster {
             run: None,
             status: Status::default(),
             lives: 0,
+            began: Instant::now(),
         })
     }
 
@@ -174,16 +176,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the coordinator which runs it has; the newest one's id.
-    pub(crate) fn newest_run(&self) -> Result<Option<String>, Trouble> {
-        let answer = self.program.answer(&["run", "list", "--coordinator", &self.address, "-o", "json"])?;
-        Ok(answer["data"]["runs"][0]["run"].as_str().map(str::to_owned))
-    }
-
     /// Waits for what happens next, until `deadline` if there is one.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Result<News, Trouble> {
-        let hangs = Instant::now() + HANGS;
+        let hangs = self.began + LIMIT;
         loop {
+            if Instant::now() >= hangs {
+                return Err(Trouble::Hangs(format!("{}: {}", self.status.phase, self.status.reason)));
+            }
             let until = deadline.map_or(hangs, |deadline| deadline.min(hangs));
             match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(event) => {
@@ -191,9 +190,7 @@ impl Cluster {
                         return Ok(news);
                     }
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if until == hangs => {
-                    return Err(Trouble::Hangs(format!("{}: {}", self.status.phase, self.status.reason)));
-                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if until == hangs => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(News::Time),
             }
         }
@@ -258,11 +255,19 @@ impl Cluster {
 
     /// Asks the coordinator to end in order, and waits for it.
     pub(crate) fn end_coordinator(&mut self) -> Result<ExitStatus, Trouble> {
-        let Some(mut coordinator) = self.coordinator.take() else {
-            return Err(Trouble::Broken("there is no coordinator to end".to_owned()));
-        };
         self.scene.tell("the coordinator is asked to end");
-        coordinator.ask_to_end();
+        if let Some(coordinator) = &mut self.coordinator {
+            coordinator.ask_to_end();
+        }
+        // Its last words are read before its end is looked at.
+        while !matches!(self.next(None)?, News::CoordinatorEnded) {}
+        self.wait_for_coordinator()
+    }
+
+    /// Waits for a coordinator whose end is near.
+    pub(crate) fn wait_for_coordinator(&mut self) -> Result<ExitStatus, Trouble> {
+        let coordinator = self.coordinator.take();
+        let coordinator = coordinator.ok_or_else(|| Trouble::Broken("there is no coordinator".to_owned()))?;
         Ok(coordinator.wait()?)
     }
 

@@ -61,6 +61,12 @@ impl Kept {
     /// What the state in `folder` says; none if it holds no run. A coordinator may have it open.
     pub(crate) fn read(folder: &Path) -> Result<Option<Self>, LedgerError> {
         let connection = Connection::open_with_flags(folder.join("state.sqlite"), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        // A coordinator that was killed at once has made no tables.
+        let tables: u32 =
+            connection.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'runs'", [], |row| row.get(0))?;
+        if tables == 0 {
+            return Ok(None);
+        }
         let mut runs = connection.prepare("SELECT run, phase FROM runs")?;
         let runs = runs.query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, String>(1)?)))?;
         let mut runs = runs.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -97,11 +103,7 @@ impl Kept {
                 fs::copy(folder.join(file), copy.path().join(file))?;
             }
         }
-        match Self::read(copy.path()) {
-            // It was killed before there were tables.
-            Err(LedgerError::Database(rusqlite::Error::SqlInputError { .. })) => Ok(None),
-            read => read,
-        }
+        Self::read(copy.path())
     }
 
     pub(crate) fn is_completed(&self) -> bool {

@@ -4,11 +4,13 @@
 //! * [`licences`]: what the crates we build on allow us to do
 //! * [`sim`]: worlds in which things go wrong, by the thousand
 //! * [`chaos`]: real processes to which things are done
+//! * [`crashpoints`]: each durable step of a real coordinator, failed
 //! * [`ci`]: the levels that a change passes before it lands
 
 pub mod chaos;
 pub mod ci;
 mod cluster;
+pub mod crashpoints;
 mod ledger;
 pub mod licences;
 mod processes;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::ci::{self, Level};
-use xtask::{chaos, sim};
+use xtask::{chaos, crashpoints, sim};
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Chore {
     Sim(sim::Arguments),
     /// Kill and stop real processes, and compare where their runs end
     Chaos(chaos::Arguments),
+    /// Crash a real coordinator at each of its durable steps
+    Crashpoints(crashpoints::Arguments),
     /// Run the levels that a change passes before it lands
     Ci {
         /// Levels to run, in this order; all if none is named
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Chore::Licences => vec![Level::Licences],
         Chore::Sim(worlds) => return report(sim::run(&worlds, &mut io::stdout())),
         Chore::Chaos(worlds) => return report(chaos::run(&worlds, &mut io::stdout())),
+        Chore::Crashpoints(points) => return report(crashpoints::run(&points, &mut io::stdout())),
         Chore::Ci { levels } => levels,
     };
     report(ci::run(&levels, &mut io::stdout()))

@@ -41,10 +41,6 @@ impl Program {
         command
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
     /// Runs it to its end; the one JSON object on its standard output.
     pub(crate) fn answer(&self, arguments: &[&str]) -> io::Result<Value> {
         let output = self.command(arguments).stdin(Stdio::null()).output()?;
@@ -141,11 +137,15 @@ impl Process {
         self.child.wait()
     }
 
-    /// A child that was not waited for keeps its process id, so this signals it and nobody else.
-    fn signal(&self, signal: Signal) -> io::Result<()> {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        Ok(kill_process(id.expect("a process has an id"), signal)?)
+    fn signal(&self, what: Signal) -> io::Result<()> {
+        signal(&self.child, what)
     }
+}
+
+/// Sends a signal. A child that was not waited for keeps its process id, so it goes to this one and to nobody else.
+pub(crate) fn signal(child: &Child, signal: Signal) -> io::Result<()> {
+    let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    Ok(kill_process(id.expect("a process has an id"), signal)?)
 }
 
 impl Drop for Process {

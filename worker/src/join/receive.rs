@@ -126,6 +126,7 @@ impl<R: Reporter> Worker<R> {
         if let Some(unit) = units.iter().find(|unit| unit.source == Source::Own && !has_own) {
             return Err(unexpected(&format!("a lease of unit {} on samples that are not part of the run", unit.unit)));
         }
+        tracing::debug!(round = round.0, lease = lease.0, "leased");
         let set: Units = units.iter().map(|unit| unit.unit).collect();
         let task = Task { run, round, lease, units: set, params: open.digest };
         self.grant = Some(Grant { lease, round, units });
