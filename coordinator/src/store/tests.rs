@@ -252,7 +252,7 @@ fn what_cannot_be_kept_after_the_driver_stopped_reading_is_not_passed_over() {
     inbox.close();
     let layout =
         Arc::new(Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout"));
-    keeper.keep(Order { run: RUN, entry: Entry::default(), checkpoint: Some(Box::new(state(layout))) });
+    keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state(layout)))) });
     let why = keeper.finish().expect_err("there is no folder for the blob");
     assert!(matches!(why, StoreError::Io { .. }), "{why}");
 }
