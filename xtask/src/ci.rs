@@ -29,6 +29,10 @@ pub enum Level {
     Ndarray,
     /// The release build trains, survives a kill and predicts.
     Demo,
+    /// Real processes are killed and stopped by seed, and their runs end at the right digest.
+    Chaos,
+    /// A real coordinator is crashed at a sample of its durable steps, and loses nothing.
+    Crashpoints,
 }
 
 /// A level that did not pass.
@@ -70,6 +74,8 @@ impl fmt::Display for Level {
             Self::Test => "test",
             Self::Ndarray => "ndarray",
             Self::Demo => "demo",
+            Self::Chaos => "chaos",
+            Self::Crashpoints => "crashpoints",
         })
     }
 }
@@ -87,6 +93,8 @@ impl Level {
                 cargo("test --locked -p syngrad-model -p syngrad --lib --bins --features syngrad/ndarray", &[])
             }
             Self::Demo => cargo("demo -o json", &[]),
+            Self::Chaos => cargo("xtask chaos --seeds 20", &[]),
+            Self::Crashpoints => cargo("xtask crashpoints --sample 30", &[]),
         }
     }
 }

@@ -224,5 +224,5 @@ fn try_one(program: &Program, point: &Point<'_>) -> Tried {
             format!("{why}; its logs and its state are in {}", scene.keep().display())
         })
     });
-    Tried { name: point.name(), fault: *fault, call: step.call.clone(), outcome }
+    Tried { name: point.name(), fault: *fault, call: step.call.clone(), file: step.kind_of_file(), outcome }
 }

@@ -93,6 +93,21 @@ impl Step {
         self.call.ends_with("sync")
     }
 
+    /// One name for all files of a kind.
+    pub(crate) fn kind_of_file(&self) -> &'static str {
+        match self.file.as_str() {
+            "" => "the state folder",
+            "lock" => "the lock",
+            "state.sqlite" => "the database",
+            "state.sqlite-wal" => "the write-ahead log",
+            "state.sqlite-shm" => "the index of the write-ahead log",
+            "state.sqlite-journal" => "the journal",
+            blob if blob.ends_with("#1") => "a blob that is being written",
+            blob if blob.len() > "blobs/00".len() => "a blob",
+            _ => "a folder of blobs",
+        }
+    }
+
     /// Whether the file is a folder: SQLite does not look at what becomes of syncing one.
     pub(crate) fn is_folder(&self) -> bool {
         self.file.is_empty()

@@ -16,6 +16,8 @@ pub(super) struct Tried {
     pub(super) name: String,
     pub(super) fault: Fault,
     pub(super) call: String,
+    /// The kind of file: one for all blobs.
+    pub(super) file: &'static str,
     pub(super) outcome: Result<Outcome, String>,
 }
 
@@ -45,6 +47,8 @@ pub(super) struct Summary {
     /// Of those, the ones at which the fault happened; the others were not reached this time.
     struck: usize,
     by_fault: BTreeMap<Fault, BTreeMap<String, Row>>,
+    /// Failed calls that had no consequence, by call and kind of file.
+    unnoticed: BTreeMap<String, usize>,
     failures: Vec<Failed>,
     seconds: f64,
 }
@@ -52,15 +56,18 @@ pub(super) struct Summary {
 impl Summary {
     pub(super) fn new(points: usize, tried: &[Tried], took: Duration) -> Self {
         let mut by_fault = BTreeMap::<Fault, BTreeMap<String, Row>>::new();
-        let mut failures = Vec::new();
+        let (mut unnoticed, mut failures) = (BTreeMap::<String, usize>::new(), Vec::new());
         let mut struck = 0;
-        for Tried { name, fault, call, outcome } in tried {
+        for Tried { name, fault, call, file, outcome } in tried {
             let row = by_fault.entry(*fault).or_default().entry(call.clone()).or_default();
             row.tried += 1;
             match outcome {
                 Ok(outcome) => {
                     *row.outcomes.entry(*outcome).or_default() += 1;
                     struck += usize::from(*outcome != Outcome::NotReached);
+                    if *outcome == Outcome::Unnoticed {
+                        *unnoticed.entry(format!("{call} {file}")).or_default() += 1;
+                    }
                 }
                 Err(why) => {
                     row.failed += 1;
@@ -69,7 +76,7 @@ impl Summary {
                 }
             }
         }
-        Self { points, tried: tried.len(), struck, by_fault, failures, seconds: took.as_secs_f64() }
+        Self { points, tried: tried.len(), struck, by_fault, unnoticed, failures, seconds: took.as_secs_f64() }
     }
 
     pub(super) fn failures(&self) -> usize {
@@ -102,6 +109,9 @@ impl fmt::Display for Summary {
                     "  {fault:6} {call:10} {tried:6} {killed:7} {ended:7} {paused:7} {unnoticed:10} {not_reached:12} {failed:7}"
                 )?;
             }
+        }
+        for (what, count) in &self.unnoticed {
+            writeln!(f, "  {count:6} unnoticed: {what}")?;
         }
         self.failures
             .iter()
