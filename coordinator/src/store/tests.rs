@@ -223,7 +223,7 @@ fn blobs_that_nothing_names_are_deleted() {
     let layout = Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout");
     let state = state(Arc::new(layout));
     keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state))) });
-    keeper.finish();
+    keeper.finish().expect("everything is kept");
     assert!(matches!(inbox.try_recv(), Ok(crate::driver::Message::Kept(Kept::Done))));
     // Round 0's state is older than both of the others, so it is not one of the two that are kept.
     assert_eq!(blob_files(path.path()).len(), 2);
