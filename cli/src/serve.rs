@@ -1,9 +1,11 @@
 //! `coordinator serve`: binds, says where, and serves until it is asked to end.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use syngrad_common::telemetry;
 use syngrad_common::transport::{self, Security};
-use syngrad_coordinator::{Config, State};
+use syngrad_coordinator::{Config, Patience, State};
 
 use crate::args::ServeArgs;
 use crate::exit::Exit;
@@ -31,6 +33,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
         security: Security::InsecureLoopback,
         data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
         device: args.device,
+        patience: Patience::with_silence(Duration::from_millis(args.silence_ms)),
         ..defaults
     };
     let state = match &args.state_dir {

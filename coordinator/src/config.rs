@@ -36,6 +36,14 @@ pub struct Patience {
     pub silence: Duration,
 }
 
+impl Patience {
+    /// Takes a worker for dead after `silence`; each side says something four times as often.
+    #[must_use]
+    pub fn with_silence(silence: Duration) -> Self {
+        Self { heartbeat: silence / 4, silence, ..Self::default() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

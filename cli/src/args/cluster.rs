@@ -45,6 +45,11 @@ pub struct ServeArgs {
     /// Linux only.
     #[arg(long)]
     pub batch: bool,
+    /// Silence, in milliseconds, after which a worker counts as dead; each side says something four times as often.
+    /// Shorter finds a dead link sooner, longer bears a worse one.
+    #[arg(long, env = "SYNGRAD_SILENCE_MS", value_name = "MILLISECONDS", default_value_t = 20_000,
+        value_parser = clap::value_parser!(u64).range(500..=3_600_000))]
+    pub silence_ms: u64,
     /// See [`StdinWatch`].
     #[command(flatten)]
     pub stdin: StdinWatch,
