@@ -8,7 +8,7 @@ mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{AggregateArgs, BenchCommand, ExactnessArgs, RoundArgs, ThroughputArgs};
+pub use bench::{AggregateArgs, BenchCommand, ExactnessArgs, FederatedArgs, RoundArgs, ThroughputArgs};
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
 pub use local::{

@@ -2,7 +2,9 @@
 
 mod aggregate;
 mod cluster;
+mod document;
 mod exactness;
+mod federated;
 mod round;
 mod throughput;
 
@@ -17,5 +19,6 @@ pub(crate) fn run(command: &BenchCommand, output: Output) -> Result<Exit, Failur
         BenchCommand::Train(args) => throughput::run(args, output),
         BenchCommand::Aggregate(args) => aggregate::run(args, output),
         BenchCommand::Exactness(args) => exactness::run(args, output),
+        BenchCommand::Federated(args) => federated::run(args, output),
     }
 }

@@ -228,7 +228,7 @@ impl Dataset {
                 };
                 let whole = Self { origins, ..whole };
                 Ok(match limit {
-                    Some(limit) => whole.first(*limit, seed),
+                    Some(limit) => whole.limited(*limit, seed),
                     None => whole,
                 })
             }
@@ -288,12 +288,39 @@ impl Dataset {
     }
 
     /// The first `limit` samples to train on in a seeded order: a prefix of the file order would be of one population.
-    fn first(self, limit: u32, seed: u64) -> Self {
+    #[must_use]
+    pub fn limited(&self, limit: u32, seed: u64) -> Self {
+        let order = self.seeded_order(seed);
+        let train = &order[..order.len().min(limit as usize)];
+        Self { train: self.train.select(train), test: self.test.clone(), origins: self.origins_of(train) }
+    }
+
+    /// The same, and in place of the test samples up to `held_out` others that could have been trained on: to choose
+    /// constants by, without a look at the test samples.
+    #[must_use]
+    pub fn validation(&self, limit: u32, held_out: u32, seed: u64) -> Self {
+        let order = self.seeded_order(seed);
+        let (train, rest) = order.split_at(order.len().min(limit as usize));
+        let test = self.train.select(&rest[..rest.len().min(held_out as usize)]);
+        Self { train: self.train.select(train), test, origins: self.origins_of(train) }
+    }
+
+    /// Only those samples to train on that are of `group`; none if the origins are not known.
+    #[must_use]
+    pub fn of_group(&self, group: u32) -> Self {
+        let of = |(index, origin): (usize, &Origin)| (origin.group == group).then_some(index as u32);
+        let train: Vec<u32> = self.origins.iter().enumerate().filter_map(of).collect();
+        Self { train: self.train.select(&train), test: self.test.clone(), origins: self.origins_of(&train) }
+    }
+
+    fn seeded_order(&self, seed: u64) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.train.len() as u32).collect();
         Stream::new(seed, Purpose::Samples, &[]).shuffle(&mut order);
-        order.truncate(limit as usize);
-        let origins = order.iter().filter_map(|&index| self.origins.get(index as usize).copied()).collect();
-        Self { train: self.train.select(&order), test: self.test, origins }
+        order
+    }
+
+    fn origins_of(&self, train: &[u32]) -> Vec<Origin> {
+        train.iter().filter_map(|&index| self.origins.get(index as usize).copied()).collect()
     }
 
     /// Classes that a label may name.

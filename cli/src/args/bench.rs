@@ -16,6 +16,9 @@ pub enum BenchCommand {
     Aggregate(AggregateArgs),
     /// Test accuracy of exact aggregation beside a plain f32 sum, over five seeds.
     Exactness(ExactnessArgs),
+    /// Test accuracy and bytes of federated algorithms on even and skewed data, and what two institutions gain by
+    /// training together. Takes minutes; needs QMNIST's labels.
+    Federated(FederatedArgs),
 }
 
 /// Of `bench round`.
@@ -79,6 +82,29 @@ pub struct ExactnessArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: Option<u32>,
     /// Write the table into this Markdown file, between its markers.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// What trains.
+    #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
+    pub device: Device,
+    /// Where the samples are.
+    #[command(flatten)]
+    pub data: DataDir,
+}
+
+/// Of `bench federated`.
+#[derive(Debug, Args)]
+pub struct FederatedArgs {
+    /// Seeds, from 0.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
+    /// Rounds of each run.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rounds: u32,
+    /// Training samples of the runs that compare algorithms, in a seeded order. Others are held out to choose constants by.
+    #[arg(long, default_value_t = 12_000, value_parser = clap::value_parser!(u32).range(1_000..=55_000))]
+    pub samples: u32,
+    /// Write the tables into this Markdown file, between its markers.
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
     /// What trains.

@@ -2,13 +2,12 @@
 
 mod plain;
 
-use std::path::Path;
-
 use serde::Serialize;
 use syngrad_engine::RunSpec;
 use syngrad_engine::spec::UpdateBits;
 use syngrad_model::{Dataset, Device, reference};
 
+use super::document::Document;
 use crate::args::{ExactnessArgs, SpecFlags};
 use crate::demo::spec::demo_spec;
 use crate::exit::Exit;
@@ -17,9 +16,8 @@ use crate::local::data_dir;
 use crate::output::{Output, Report};
 use crate::table::{percent, rows, thousands};
 
-/// The table in a document goes between these.
-const BEGIN: &str = "<!-- begin: syngrad bench exactness -->";
-const END: &str = "<!-- end: syngrad bench exactness -->";
+/// What the table's place in a document is marked with.
+const COMMAND: &str = "syngrad bench exactness";
 
 const WIDTHS: [UpdateBits; 3] = [UpdateBits::ThirtyTwo, UpdateBits::Sixteen, UpdateBits::Eight];
 
@@ -58,7 +56,7 @@ pub(super) fn run(args: &ExactnessArgs, output: Output) -> Result<Exit, Failure>
         let flags = SpecFlags { seed: Some(seed), epochs: args.epochs, ..SpecFlags::default() };
         demo_spec(flags).map(|spec| spec.spec().clone())
     };
-    let document = args.write.as_deref().map(Document::open).transpose()?;
+    let document = args.write.as_deref().map(|path| Document::open(path, COMMAND)).transpose()?;
     let folder = data_dir(args.data.data_dir.as_deref());
     let first = spec(0)?;
     let dataset = Dataset::load(&first.data, first.seed, &folder).map_err(|why| Failure::data(&why))?;
@@ -77,7 +75,7 @@ pub(super) fn run(args: &ExactnessArgs, output: Output) -> Result<Exit, Failure>
         report.rows.push(row(&name, &seeds, train)?);
     }
     if let Some(document) = document {
-        document.write(&report)?;
+        document.write(&markdown(&report))?;
     }
     output.result(&report);
     Ok(Exit::Ok)
@@ -105,32 +103,6 @@ fn exact(spec: &RunSpec, dataset: &Dataset, device: Device) -> Result<Trained, F
         entries: entries_a_round * u64::from(trained.rounds),
         bytes: trained.bytes,
     })
-}
-
-/// A document with a place for the table.
-struct Document<'a> {
-    path: &'a Path,
-    before: String,
-    after: String,
-}
-
-impl<'a> Document<'a> {
-    /// Reads it before anything is trained, so that a document without the place costs no time.
-    fn open(path: &'a Path) -> Result<Self, Failure> {
-        let doing = format!("reading {}", path.display());
-        let text = std::fs::read_to_string(path).map_err(|why| Failure::io(&doing, &why))?;
-        let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-        let Some((before, after)) = parts else {
-            return Err(Failure::usage(&format!("{} has no lines {BEGIN} and {END} to write between", path.display())));
-        };
-        Ok(Self { path, before: before.to_owned(), after: after.to_owned() })
-    }
-
-    fn write(&self, report: &ExactnessReport) -> Result<(), Failure> {
-        let Self { path, before, after } = self;
-        let text = format!("{before}{BEGIN}\n{}{END}{after}", markdown(report));
-        std::fs::write(path, text).map_err(|why| Failure::io(&format!("writing {}", path.display()), &why))
-    }
 }
 
 fn markdown(report: &ExactnessReport) -> String {
@@ -175,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_goes_between_the_markers_and_nowhere_else() {
+    fn the_table_has_a_column_for_each_seed() {
         let row = Row {
             aggregation: "exact, 8 bits".to_owned(),
             accuracy: vec![0.97, 0.98],
@@ -184,14 +156,7 @@ mod tests {
             entries: 1000,
             bytes_sent: 4096,
         };
-        let report = ExactnessReport { samples: 1, rounds: 1, rows: vec![row] };
-        let file = std::env::temp_dir().join(format!("syngrad-exactness-{}", std::process::id()));
-        std::fs::write(&file, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).expect("the folder is writable");
-        let written = Document::open(&file).and_then(|document| document.write(&report));
-        let text = std::fs::read_to_string(&file).expect("it was written a moment ago");
-        std::fs::remove_file(&file).expect("it is there");
-        assert_eq!(written, Ok(()));
-        assert!(text.starts_with("before\n") && text.ends_with("after\n") && !text.contains("old"), "{text}");
+        let text = markdown(&ExactnessReport { samples: 1, rounds: 1, rows: vec![row] });
         assert!(text.contains("| exact, 8 bits | 97.00 % | 98.00 % | 97.50 % | 3 of 1,000 | 4,096 |"), "{text}");
     }
 }

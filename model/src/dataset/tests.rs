@@ -49,6 +49,21 @@ fn a_limit_takes_a_seeded_part_of_the_training_samples() {
     }
 }
 
+#[test]
+fn what_is_held_out_is_neither_trained_on_nor_of_the_test() {
+    let spec = DataSpec::Mnist { limit: None, partition: Partition::Parity };
+    let whole = Dataset::load(&spec, 0, &mnist_dir()).expect("the checkout has MNIST");
+    let (limited, split) = (whole.limited(700, 5), whole.validation(700, 300, 5));
+    assert_eq!((&split.train, &split.origins), (&limited.train, &limited.origins));
+    assert_eq!((split.test.len(), limited.test.len()), (300, 10_000));
+    let both = whole.limited(1000, 5).train;
+    assert_eq!(split.test, both.select(&(700..1000).collect::<Vec<_>>()), "what comes next in the seeded order");
+    let even = whole.of_group(0);
+    assert_eq!((even.train.len(), even.origins.len()), (30_000, 30_000));
+    assert_eq!(even.train.image(1), whole.train.image(2));
+    assert!(whole.of_group(7).train.is_empty());
+}
+
 fn sizes(partition: Partition, units: u32, mnist_dir: &Path) -> Vec<u32> {
     let algorithm = Algorithm::SyncSgd { epochs: 1, units, unit_samples: 1 };
     let mut spec = crate::train::tests::spec(ModelSpec::Noop { params: 1 }, algorithm);
