@@ -4,7 +4,10 @@
 /// A bug that can be planted in a [`Run`](crate::run::Run), a [`Session`](crate::session::Session), a
 /// [`Keeping`](crate::keeping::Keeping) or the simulated store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(not(feature = "simulation"), allow(unreachable_pub))]
+#[cfg_attr(
+    not(feature = "simulation"),
+    allow(unreachable_pub, dead_code, reason = "some are planted in the simulated world itself")
+)]
 pub enum Bug {
     /// An update of counted units counts again.
     DuplicateCounted,
