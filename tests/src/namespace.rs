@@ -1,6 +1,7 @@
 //! A network namespace of a test's own, joined to this one by a link that the test can break. It needs root, and the
 //! `ip`, `tc` and `nft` of Linux.
 
+use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,7 +36,11 @@ impl Namespace {
             Ok(namespace) => Some(namespace),
             Err(why) if std::env::var_os("SYNGRAD_CI").is_some() => panic!("no network namespace: {why}"),
             Err(why) => {
-                eprintln!("SKIPPED: no network namespace ({why}); it needs root, iproute2 and nftables");
+                // Not with a macro: the test harness would keep that to itself.
+                let _ = writeln!(
+                    io::stderr(),
+                    "SKIPPED: no network namespace ({why}); it needs root, iproute2 and nftables"
+                );
                 None
             }
         }

@@ -216,11 +216,10 @@ async fn pass(
             let mut chunk = vec![0; CHUNK];
             let read = tokio::select! {
                 biased;
-                _ = orders.wait_for(|orders| orders.silenced(direction) > made.silenced(direction)) => {
-                    return std::future::pending().await;
-                }
-                read = from.read(&mut chunk) => read?,
+                _ = orders.wait_for(|orders| orders.silenced(direction) > made.silenced(direction)) => None,
+                read = from.read(&mut chunk) => Some(read?),
             };
+            let Some(read) = read else { return std::future::pending().await };
             chunk.truncate(read);
             let extra = shared.nature.jitter.mul_f32(drawn.unit_f32());
             arrives = arrives.max(Instant::now() + shared.nature.delay + extra);

@@ -8,19 +8,23 @@
 //! ```
 
 use std::process::Command;
+use std::time::Duration;
 
 use super::setting::{Running, coordinator, spec, start, undisturbed, worker};
 use syngrad::client::{Phase, RunStatus};
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec};
+use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, Partition};
 use syngrad_tests::namespace::{Loss, Namespace};
 use syngrad_tests::relay::{Nature, Relay};
+
+/// How long a flapping link is down: not long enough for anyone to be taken for dead.
+const FLAP: Duration = Duration::from_millis(300);
 
 /// Trains over one worker beyond the link, to which `seen` may do something at each status; the last status.
 async fn trained(
     namespace: &Namespace,
     spec: &CanonicalSpec,
-    mut seen: impl FnMut(&RunStatus, &Namespace),
+    mut seen: impl AsyncFnMut(&RunStatus, &Namespace),
 ) -> RunStatus {
     let (_coordinator, address) = coordinator();
     let near = format!("{}:0", namespace.near_address());
@@ -37,7 +41,7 @@ async fn trained(
             assert_eq!(status.params_digest, undisturbed(spec));
             return status;
         }
-        seen(&status, namespace);
+        seen(&status, namespace).await;
     }
 }
 
@@ -45,7 +49,7 @@ async fn trained(
 async fn lost_and_found(loss: Loss) {
     let Some(namespace) = Namespace::or_skip() else { return };
     let (mut lost, mut found) = (false, false);
-    let last = trained(&namespace, &spec(11, 20), |status, namespace| {
+    let last = trained(&namespace, &spec(11, 20), async |status, namespace| {
         if !lost && status.rounds_committed * 3 >= status.rounds {
             lost = true;
             namespace.lose(loss);
@@ -77,10 +81,11 @@ async fn a_worker_that_hears_nothing_comes_back() {
 async fn a_flapping_link_changes_no_bit() {
     let Some(namespace) = Namespace::or_skip() else { return };
     let mut flaps = 0;
-    trained(&namespace, &spec(12, 20), |status, namespace| {
+    trained(&namespace, &spec(12, 20), async |status, namespace| {
         if status.rounds_committed * 5 > (flaps + 1) * status.rounds {
             flaps += 1;
             namespace.set_link(false);
+            tokio::time::sleep(FLAP).await;
             namespace.set_link(true);
         }
     })
@@ -94,10 +99,10 @@ async fn ten_megabits_a_second_are_enough() {
     namespace.limit("10mbit");
     let mut spec = spec(13, 1).spec().clone();
     spec.model = ModelSpec::Mlp { inputs: 784, hidden: vec![64], classes: 10 };
-    spec.data = DataSpec::Synthetic { samples: 96, inputs: 784, classes: 10 };
+    spec.data = DataSpec::Synthetic { samples: 96, inputs: 784, classes: 10, partition: Partition::default() };
     spec.algorithm = Algorithm::SyncSgd { epochs: 4, units: 2, unit_samples: 24 };
     let spec = CanonicalSpec::new(spec).expect("every value is in its range");
-    let last = trained(&namespace, &spec, |_, _| {}).await;
+    let last = trained(&namespace, &spec, async |_, _| {}).await;
     assert_eq!(last.counters.leaves, 0, "a slow link is no dead one");
     let bits = 8 * (last.counters.params_bytes_sent + last.counters.update_bytes_received);
     // Half of that both ways at once would be as fast as it can go; the first bucket is a gift.
