@@ -43,6 +43,27 @@ fn toml_and_its_own_json_are_the_same_spec() {
     assert_eq!(from_wire, from_toml);
 }
 
+/// Both ends compare a spec's digest: what a later release can say besides must not change it.
+#[test]
+fn what_a_spec_does_not_say_is_not_in_its_encoding() {
+    let fedavg = r#"kind = "fedavg"
+rounds = 2
+units = 4
+local_epochs = 1
+local_batch = 8
+local_optimizer = { kind = "sgd", learning_rate = 0.5 }"#;
+    let algorithm = "kind = \"sync-sgd\"\nepochs = 3\nunits = 4\nunit_samples = 64";
+    let text = GOOD.replace(algorithm, fedavg);
+    let spec = CanonicalSpec::parse(&text).expect("a spec");
+    let expected = r#""data":{"kind":"mnist"},"algorithm":{"kind":"fedavg","rounds":2,"units":4,"local_epochs":1,"local_batch":8,"local_optimizer":{"#;
+    assert!(spec.text().contains(expected), "{}", spec.text());
+    let iid = text.replace("kind = \"mnist\"", "kind = \"mnist\"\npartition = { kind = \"iid\" }");
+    assert_eq!(CanonicalSpec::parse(&iid).expect("a spec").digest(), spec.digest());
+    let skewed =
+        text.replace("kind = \"mnist\"", "kind = \"mnist\"\npartition = { kind = \"dirichlet\", alpha = 0.1 }");
+    assert_ne!(CanonicalSpec::parse(&skewed).expect("a spec").digest(), spec.digest());
+}
+
 #[test]
 fn an_unknown_key_is_placed_and_answered_with_the_likeliest_one() {
     for (wrong, right, key, line, column, meant) in [
