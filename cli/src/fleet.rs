@@ -31,7 +31,7 @@ pub struct FleetConfig {
     pub device: String,
     /// The `--data-dir` of the coordinator.
     pub data_dir: Option<PathBuf>,
-    /// The `--state-dir` of the coordinator, which it needs to survive being killed.
+    /// The `--state-dir` of the coordinator, which it needs to survive being killed; it keeps nothing without one.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -234,10 +234,12 @@ async fn start_coordinator(
     if cfg!(target_os = "linux") {
         arguments.push("--batch".to_owned());
     }
-    for (flag, folder) in [("--data-dir", &config.data_dir), ("--state-dir", &config.state_dir)] {
-        if let Some(folder) = folder {
-            arguments.extend([flag.to_owned(), folder.display().to_string()]);
-        }
+    if let Some(folder) = &config.data_dir {
+        arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
+    }
+    match &config.state_dir {
+        Some(folder) => arguments.extend(["--state-dir".to_owned(), folder.display().to_string()]),
+        None => arguments.push("--no-state".to_owned()),
     }
     let mut coordinator = start(&config.program, COORDINATOR, &arguments, report_end)?;
     let Some(line) = coordinator.first_line().await else {

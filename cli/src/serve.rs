@@ -36,9 +36,9 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
         patience: Patience::with_silence(Duration::from_millis(args.silence_ms)),
         ..defaults
     };
-    let state = match &args.state_dir {
-        Some(folder) => State::open(folder)?,
-        None => State::forgotten(),
+    let state = match args.no_state {
+        true => State::forgotten(),
+        false => State::open_named_or_own(args.state_dir.as_deref())?,
     };
     runtime::serving()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;

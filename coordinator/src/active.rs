@@ -1,6 +1,6 @@
 //! The current run: the engine's decisions beside the tensors they are about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use bytes::Bytes;
 use syngrad_common::wire::{ShardRef, Source};
 use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::keeping::KeepingView;
-use syngrad_engine::run::{Counters, Outcome, Run, Waiting};
-use syngrad_engine::state::TrainingState;
+use syngrad_engine::run::{Outcome, Run, Waiting};
+use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{Digest, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::outbox::Broadcast;
 use crate::roster::SessionId;
 use crate::shards::Shards;
 use crate::status::{self, Identity, Journal, Phase, RunStatus};
-use crate::store::{Entry, Holding, Spooled, ToSpool};
+use crate::store::{Entry, Holding, Progress, RoundRow, Spooled, ToSpool};
 
 /// A member of the run, and what it has been given.
 #[derive(Debug)]
@@ -96,6 +96,8 @@ pub(crate) struct ActiveRun {
     pub(crate) shut_down: bool,
     /// What else is to be kept with the rounds that the engine orders next.
     pub(crate) unkept: Entry,
+    /// How long the rounds took that are not ordered yet.
+    pub(crate) unkept_times: VecDeque<Duration>,
     pub(crate) keeping: KeepingView,
     pub(crate) status: watch::Sender<Arc<RunStatus>>,
 }
@@ -157,6 +159,7 @@ impl ActiveRun {
             outcome: None,
             shut_down: false,
             unkept: Entry::default(),
+            unkept_times: VecDeque::new(),
             keeping: KeepingView::default(),
             status,
         }
@@ -220,9 +223,45 @@ impl ActiveRun {
         self.identity.params * size_of::<i32>() as u64
     }
 
-    /// Time since the first round opened.
+    /// Time since the first round opened, without the time in which no coordinator ran.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.began.map(|began| began.elapsed()).unwrap_or_default()
+        self.journal.trained_before() + self.began.map(|began| began.elapsed()).unwrap_or_default()
+    }
+
+    /// Time from the first round's opening to the last commit, without the time in which no coordinator ran.
+    fn train_time(&self) -> Duration {
+        let now = match (self.began, self.last_commit) {
+            (Some(began), Some(last)) => last.duration_since(began),
+            (_, None) | (None, _) => Duration::ZERO,
+        };
+        self.journal.trained_before() + now
+    }
+
+    /// How far the run has come, to be kept.
+    pub(crate) fn progress(&self) -> Box<Progress> {
+        let view = self.run.view();
+        Box::new(Progress {
+            train_samples: self.plan.samples(),
+            committed: self.state.round().0,
+            params: self.state.params_digest(),
+            chain: self.state.chain(),
+            loss: Some(self.journal.loss).filter(|loss| !loss.is_nan()),
+            train_time: self.train_time(),
+            counters: self.journal.counters(view.counters),
+            participation: self.journal.participation(view.participation),
+            traffic: self.journal.traffic,
+            foreign_numerics: self.journal.foreign_numerics,
+            round_times: self.journal.round_times(),
+            confusion: self.journal.confusion(),
+        })
+    }
+
+    /// These committed rounds, with whatever else has come up since the last order.
+    pub(crate) fn entry(&mut self, rounds: Vec<Commit>) -> Entry {
+        let took = &mut self.unkept_times;
+        let row = |commit| RoundRow { commit, took: took.pop_front().unwrap_or_default() };
+        let rounds = rounds.into_iter().map(row).collect();
+        Entry { rounds, progress: Some(self.progress()), ..std::mem::take(&mut self.unkept) }
     }
 
     /// Lets everyone who watches see the run as it is now.
@@ -247,10 +286,6 @@ impl ActiveRun {
 
     fn snapshot(&self, refused_sessions: u64) -> RunStatus {
         let view = self.run.view();
-        let train_time = match (self.began, self.last_commit) {
-            (Some(began), Some(last)) => last.duration_since(began),
-            (_, None) | (None, _) => Duration::ZERO,
-        };
         let mut reason = self.reason();
         if self.journal.foreign_numerics > 0 {
             reason.push_str(&format!(
@@ -270,11 +305,11 @@ impl ActiveRun {
             evaluations: self.journal.evaluations(),
             newest: self.journal.newest().cloned(),
             members: view.members,
-            participation: view.participation,
-            counters: Counters { rejected: view.counters.rejected + self.journal.rejected, ..view.counters },
+            participation: self.journal.participation(view.participation),
+            counters: self.journal.counters(view.counters),
             traffic: self.journal.traffic,
             refused_sessions,
-            train_time,
+            train_time: self.train_time(),
             round_times: self.journal.round_times(),
         }
     }

@@ -1,6 +1,8 @@
 //! How a coordinator is set up.
 
-use std::path::PathBuf;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use syngrad_common::limits;
@@ -64,5 +66,36 @@ impl Default for Patience {
             heartbeat: limits::HEARTBEAT,
             silence: limits::SILENCE,
         }
+    }
+}
+
+/// The folder for state that the system gives this user: `$XDG_STATE_HOME/syngrad/coordinator`, or
+/// `~/.local/state/syngrad/coordinator`. None if the environment names neither.
+#[must_use]
+pub fn default_state_dir() -> Option<PathBuf> {
+    state_dir_of(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"))
+}
+
+/// A relative path is as good as none: it would be another one wherever the program is started.
+fn state_dir_of(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+    let of_user = absolute(state_home).or_else(|| absolute(home).map(|home| home.join(Path::new(".local/state"))));
+    of_user.map(|folder| folder.join("syngrad/coordinator"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_where_the_system_wants_it() {
+        let found = |state_home: &str, home: &str| {
+            let variable = |text: &str| (!text.is_empty()).then(|| OsString::from(text));
+            state_dir_of(variable(state_home), variable(home)).map(|path| path.display().to_string())
+        };
+        assert_eq!(found("/state", "/users/me").as_deref(), Some("/state/syngrad/coordinator"));
+        assert_eq!(found("", "/users/me").as_deref(), Some("/users/me/.local/state/syngrad/coordinator"));
+        assert_eq!(found("state", "/users/me").as_deref(), Some("/users/me/.local/state/syngrad/coordinator"));
+        assert_eq!(found("", ""), None);
     }
 }

@@ -35,10 +35,11 @@ pub(crate) use message::{Arrival, Delivery, Message, Reply, Seated, ShardRequest
 use crate::active::ActiveRun;
 use crate::config::Config;
 use crate::prepare::Cache;
+use crate::recall;
 use crate::roster::Roster;
 use crate::served::ServedModel;
 use crate::status::RunWatch;
-use crate::store::{Folder, Keeper, Unfinished};
+use crate::store::{Folder, Keeper, Left};
 use operator::Preparing;
 
 /// Finished runs whose last status is kept.
@@ -105,6 +106,8 @@ pub(crate) struct Driver {
     update_limit: watch::Sender<u64>,
     served: watch::Sender<Option<Arc<ServedModel>>>,
     models_served: u64,
+    /// Models that are evaluated and wait for their number, oldest first.
+    unnumbered: VecDeque<ServedModel>,
     /// What keeps the state; none if it is not kept.
     keeper: Option<Keeper>,
     /// What is ordered of it, and when.
@@ -141,6 +144,7 @@ impl Driver {
             update_limit,
             served,
             models_served: 0,
+            unnumbered: VecDeque::new(),
             keeper: None,
             keeping: Keeping::new(Storage::Absent),
             starting: BTreeMap::new(),
@@ -151,17 +155,23 @@ impl Driver {
         (driver, Handle { inbox: sender, update_limit: limit_reader, served: served_reader })
     }
 
-    /// Keeps its state in `folder` from now on, and goes on with the run that is unfinished there.
+    /// Keeps its state in `folder` from now on: tells of the runs that ended, serves the model that was served, and goes
+    /// on with the run that is unfinished.
     ///
     /// # Errors
     /// If the run's spec cannot be read, or the system gives no thread.
-    pub(crate) fn keep_in(&mut self, folder: Folder, unfinished: Option<Unfinished>) -> Result<(), Failure> {
+    pub(crate) fn keep_in(&mut self, folder: Folder, left: Left) -> Result<(), Failure> {
         self.first_lease = folder.first_lease();
         self.fence = Some(folder.fence());
         let keeper = Keeper::start(folder, self.own_inbox.clone())
             .map_err(|why| Failure::new(Code::Internal, format!("the keeper's thread cannot start: {why}")))?;
         self.keeper = Some(keeper);
         self.keeping = Keeping::new(Storage::Durable);
+        let Left { unfinished, ended, served } = left;
+        self.history.extend(recall::ended(ended));
+        if let Some(model) = served.as_ref().and_then(recall::served) {
+            self.served.send_replace(Some(Arc::new(model)));
+        }
         unfinished.map_or(Ok(()), |unfinished| self.resume(unfinished))
     }
 
@@ -239,7 +249,7 @@ impl Driver {
             Message::Start(start) => self.start(*start),
             Message::Stop { run, reply } => self.stop(run, reply),
             Message::Find { run, reply } => self.look_up(run, reply),
-            Message::List { reply } => drop(reply.send(Ok(self.list()))),
+            Message::List { reply } => self.list(reply),
             Message::Drain => self.drain(),
         }
     }

@@ -12,6 +12,7 @@ mod driver;
 mod evaluate;
 mod outbox;
 mod prepare;
+mod recall;
 mod roster;
 mod rpc;
 mod serve;
@@ -22,6 +23,6 @@ mod shards;
 mod status;
 mod store;
 
-pub use config::{Config, Patience};
+pub use config::{Config, Patience, default_state_dir};
 pub use serve::{State, serve};
 pub use served::ServedModel;

@@ -28,9 +28,12 @@ struct Args {
     /// Where MNIST's files lie.
     #[arg(long, env = "SYNGRAD_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Where runs are kept; without it they are forgotten when the process ends.
+    /// Where runs are kept; in this user's own state folder if absent.
     #[arg(long, env = "SYNGRAD_STATE_DIR")]
     state_dir: Option<PathBuf>,
+    /// Keep nothing: runs are forgotten when the process ends.
+    #[arg(long, conflicts_with = "state_dir")]
+    no_state: bool,
     /// What evaluates and predicts.
     #[arg(long, env = "SYNGRAD_DEVICE", default_value_t)]
     device: Device,
@@ -46,9 +49,9 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init(Format::Compact, "info") {
         return end(&Failure::new(Code::Usage, error.to_string()));
     }
-    let state = match &args.state_dir {
-        Some(folder) => State::open(folder),
-        None => Ok(State::forgotten()),
+    let state = match args.no_state {
+        true => Ok(State::forgotten()),
+        false => State::open_named_or_own(args.state_dir.as_deref()),
     };
     match state.and_then(|state| runtime.block_on(run(args, state))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,7 +21,7 @@ use crate::driver::Message;
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
 use crate::status::{Identity, Point};
-use crate::store::{Holding, Spooled};
+use crate::store::{Holding, Progress, Spooled};
 
 /// The last run's dataset; the next run often has the same.
 #[derive(Clone, Debug, Default)]
@@ -53,20 +53,25 @@ pub(crate) struct Preparation {
     pub(crate) silence: Duration,
     pub(crate) cache: Cache,
     pub(crate) first_lease: LeaseId,
-    /// Where an earlier process left it; none if it begins.
-    pub(crate) resumption: Option<Resumption>,
+    /// Where an earlier process left it; nothing if it begins.
+    pub(crate) resumption: Resumption,
 }
 
 /// Where a run was left.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Resumption {
-    /// The last checkpoint; none if there was none yet.
+    /// The newest checkpoint that is whole, encoded; none if there was none yet.
     pub(crate) state: Option<Vec<u8>>,
-    /// The ledger beyond it.
+    /// The ledger beyond it: computed again, rounds must come out like this.
     pub(crate) ledger: Vec<Commit>,
     pub(crate) evaluations: Vec<Point>,
+    /// Whose samples the run is on, if partners keep them.
     pub(crate) holdings: Vec<Holding>,
+    /// Updates that nobody needs to compute again.
     pub(crate) spooled: Vec<Spooled>,
+    pub(crate) progress: Option<Progress>,
+    /// How long the rounds before it took.
+    pub(crate) round_times: Vec<Duration>,
 }
 
 /// A run that can open its first round.
@@ -87,11 +92,6 @@ pub(crate) fn prepare(order: Preparation, driver: &mpsc::Sender<Message>) {
     {
         shards.encode_all();
     }
-}
-
-impl Resumption {
-    const NOTHING: Self =
-        Self { state: None, ledger: Vec::new(), evaluations: Vec::new(), holdings: Vec::new(), spooled: Vec::new() };
 }
 
 /// The units of each round that nobody needs to compute again.
@@ -118,23 +118,14 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         None => Plan::new(spec, private.unwrap_or_default())?,
     };
     let layout = layout(&spec.model);
-    let Resumption { state, ledger, evaluations: evaluated, holdings, spooled } =
-        resumption.unwrap_or(Resumption::NOTHING);
+    let Resumption { state, ledger, evaluations: evaluated, holdings, spooled, progress, round_times } = resumption;
     let state = match state {
         Some(bytes) => TrainingState::decode(spec, &plan, layout.clone(), &bytes)
             .map_err(|error| Failure::new(Code::StateDamaged, error.to_string()))?,
         None => TrainingState::new(spec, &plan, layout.clone(), initial_params(&spec.model, spec.seed))
             .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?,
     };
-    let identity = Arc::new(Identity {
-        run,
-        name: spec.name.clone(),
-
-        spec: canonical.clone(),
-        layout_digest: layout.digest(),
-        params: layout.params() as u64,
-        rounds: plan.rounds(),
-    });
+    let identity = Arc::new(Identity::new(run, canonical.clone(), &plan));
     let quorum = QuorumRule::new(&spec.quorum, plan.units());
     let lease_deadline = match quorum.on_missing {
         OnMissing::Wait => None,
@@ -168,7 +159,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         aggregate,
         evaluations,
     });
-    active.journal.recall(evaluated);
+    active.journal.recall(progress, &round_times, evaluated);
     Ok(Prepared { active, ledger, cache })
 }
 

@@ -14,12 +14,12 @@ use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use crate::config::Config;
+use crate::config::{Config, default_state_dir};
 use crate::driver::{Driver, Message};
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
-use crate::store::{Folder, Unfinished};
+use crate::store::{Folder, Left};
 
 /// Time for open connections to end once everyone has been told.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -29,13 +29,26 @@ const INFERENCE: &str = "inference.GRPCInferenceService";
 
 /// What the coordinator goes on from.
 #[derive(Debug)]
-pub struct State(Option<(Folder, Option<Unfinished>)>);
+pub struct State(Option<(Folder, Left)>);
 
 impl State {
     /// None: what happens is forgotten when the process ends.
     #[must_use]
     pub fn forgotten() -> Self {
         Self(None)
+    }
+
+    /// As [`State::open`]; where no folder is named, in [`default_state_dir`].
+    ///
+    /// # Errors
+    /// As [`State::open`], and if no folder is named and the system has none for this user.
+    pub fn open_named_or_own(folder: Option<&Path>) -> Result<Self, Failure> {
+        let nowhere =
+            "the environment names no folder for state: name one with --state-dir, or keep none with --no-state";
+        match folder.map(Path::to_owned).or_else(default_state_dir) {
+            Some(folder) => Self::open(&folder),
+            None => Err(Failure::new(Code::Usage, nowhere)),
+        }
     }
 
     /// What is in `folder`, where everything is kept from now on. Nobody else can open it meanwhile. Blocks, and may not
@@ -45,8 +58,8 @@ impl State {
     /// [`Failure`] when another coordinator has the folder, or what is in it cannot be read.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let folder = Folder::open(folder).map_err(Failure::from)?;
-        let unfinished = folder.unfinished().map_err(Failure::from)?;
-        Ok(Self(Some((folder, unfinished))))
+        let left = folder.left().map_err(Failure::from)?;
+        Ok(Self(Some((folder, left))))
     }
 }
 
@@ -74,8 +87,8 @@ pub async fn serve(
     let device = config.device;
     let (mut driver, handle) = Driver::new(config);
     match state.0 {
-        Some((folder, unfinished)) => driver.keep_in(folder, unfinished)?,
-        None => tracing::warn!("no state folder was named: runs are forgotten when this process ends"),
+        Some((folder, left)) => driver.keep_in(folder, left)?,
+        None => tracing::warn!("no state is kept: runs are forgotten when this process ends"),
     }
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = Routes::builder();

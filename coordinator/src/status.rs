@@ -1,15 +1,17 @@
 //! What an operator sees of a run: built by the driver, published whole, never changed afterwards.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::run::{Counters, MemberView, Outcome, Participation};
-use syngrad_engine::{Digest, PartnerName, Round, RunId};
+use syngrad_engine::{Digest, PartnerName, Plan, Round, RunId};
 use syngrad_model::Evaluation;
 use tokio::sync::watch;
+
+use crate::store::{EndPhase, EndedRun, Progress};
 
 /// Evaluations kept for a run, the newest.
 pub(crate) const MAX_EVALUATIONS: usize = 256;
@@ -64,6 +66,21 @@ pub(crate) struct Identity {
     pub(crate) layout_digest: Digest,
     pub(crate) params: u64,
     pub(crate) rounds: u32,
+}
+
+impl Identity {
+    /// Of a run of `spec` as `plan` lays it out.
+    pub(crate) fn new(run: RunId, spec: CanonicalSpec, plan: &Plan) -> Self {
+        let layout = syngrad_model::layout(&spec.spec().model);
+        Self {
+            run,
+            name: spec.spec().name.clone(),
+            layout_digest: layout.digest(),
+            params: layout.params() as u64,
+            rounds: plan.rounds(),
+            spec,
+        }
+    }
 }
 
 /// What was counted beside the engine's counters.
@@ -133,9 +150,55 @@ impl RunStatus {
     }
 }
 
+impl RunStatus {
+    /// A run that an earlier process brought to its end. Nobody is in it any more.
+    pub(crate) fn of_ended(identity: Arc<Identity>, samples: u64, ended: EndedRun) -> Self {
+        let EndedRun { ending, progress, evaluations, .. } = ended;
+        let newest = evaluations.last().and_then(|point| progress.evaluation(point));
+        let Progress { committed, params, chain, loss, train_time, counters, participation, .. } = progress;
+        let Progress { traffic, round_times, .. } = progress;
+        Self {
+            phase: match ending.phase {
+                EndPhase::Completed => Phase::Completed,
+                EndPhase::Stopped => Phase::Stopped,
+                EndPhase::Failed => Phase::Failed,
+            },
+            reason: ending.reason,
+            committed,
+            samples,
+            params_digest: params,
+            chain,
+            loss: loss.unwrap_or(f64::NAN),
+            evaluations,
+            newest,
+            counters,
+            participation,
+            traffic,
+            train_time,
+            round_times,
+            ..Self::opening(identity)
+        }
+    }
+}
+
+impl Progress {
+    /// The newest evaluation, class by class, if that was kept.
+    fn evaluation(&self, point: &Point) -> Option<Arc<Evaluation>> {
+        let classes = self.confusion.len().isqrt();
+        let Point { accuracy, loss, .. } = *point;
+        let confusion: Vec<Vec<u64>> = self.confusion.chunks_exact(classes.max(1)).map(<[u64]>::to_vec).collect();
+        let samples = self.confusion.iter().sum();
+        (confusion.len() == classes && classes > 0).then(|| Arc::new(Evaluation { loss, accuracy, samples, confusion }))
+    }
+}
+
 /// What the driver writes down while a run goes on.
 #[derive(Debug)]
 pub(crate) struct Journal {
+    /// What earlier processes counted, and how long they trained.
+    before: (Counters, Duration),
+    /// Whose units earlier processes used.
+    participation: BTreeMap<PartnerName, Participation>,
     pub(crate) traffic: Traffic,
     /// Mean training loss of the last committed round.
     pub(crate) loss: f64,
@@ -153,6 +216,8 @@ impl Journal {
         let longest = u64::try_from(MAX_ROUND.as_micros()).expect("a day in microseconds fits");
         let rounds = Histogram::new_with_max(longest, 3).expect("the bounds are valid");
         Self {
+            before: Default::default(),
+            participation: BTreeMap::new(),
             traffic: Traffic::default(),
             loss: f64::NAN,
             foreign_numerics: 0,
@@ -166,17 +231,67 @@ impl Journal {
     /// A round was committed so long after it opened, with this summed loss over so many samples.
     pub(crate) fn committed(&mut self, took: Duration, (loss_sum, samples): (f64, u64)) {
         self.loss = if samples > 0 { loss_sum / samples as f64 } else { f64::NAN };
-        self.rounds.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.record(took);
     }
 
-    /// Evaluations of an earlier process, in order.
-    pub(crate) fn recall(&mut self, points: Vec<Point>) {
+    /// Goes on where an earlier process left a run: how far it had come, how long the rounds took that are not computed
+    /// again, and its evaluations in order.
+    pub(crate) fn recall(&mut self, progress: Option<Progress>, round_times: &[Duration], points: Vec<Point>) {
+        round_times.iter().for_each(|&took| self.record(took));
+        if let Some(progress) = progress {
+            self.newest = points.last().and_then(|point| Some((point.round, progress.evaluation(point)?)));
+            let Progress { loss, train_time, counters, participation, traffic, foreign_numerics, .. } = progress;
+            self.participation = participation.into_iter().collect();
+            self.before = (counters, train_time);
+            (self.traffic, self.foreign_numerics) = (traffic, foreign_numerics);
+            self.loss = loss.unwrap_or(f64::NAN);
+        }
         self.evaluations.extend(points);
+    }
+
+    /// What the engine counted in this process, and what was counted beside it and before.
+    pub(crate) fn counters(&self, now: Counters) -> Counters {
+        let before = self.before.0;
+        Counters {
+            accepted: before.accepted + now.accepted,
+            units_released: before.units_released + now.units_released,
+            duplicates: before.duplicates + now.duplicates,
+            late: before.late + now.late,
+            rejected: before.rejected + now.rejected + self.rejected,
+            joins: before.joins + now.joins,
+            leaves: before.leaves + now.leaves,
+        }
+    }
+
+    /// Whose units were used, late or missing in this process and before.
+    pub(crate) fn participation(&self, now: Vec<(PartnerName, Participation)>) -> Vec<(PartnerName, Participation)> {
+        let mut all = self.participation.clone();
+        for (partner, Participation { used, late, missing }) in now {
+            let before = all.entry(partner).or_default();
+            before.used += used;
+            before.late += late;
+            before.missing += missing;
+        }
+        all.into_iter().collect()
+    }
+
+    /// How long earlier processes trained.
+    pub(crate) fn trained_before(&self) -> Duration {
+        self.before.1
+    }
+
+    /// What becomes of the newest evaluation when it is kept.
+    pub(crate) fn confusion(&self) -> Vec<u64> {
+        self.newest().map(|newest| newest.confusion.concat()).unwrap_or_default()
+    }
+
+    fn record(&mut self, took: Duration) {
+        self.rounds.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// An evaluation is known; they may come in any order.
     pub(crate) fn evaluated(&mut self, point: Point, evaluation: Evaluation) {
-        if self.newest.as_ref().is_none_or(|(round, _)| *round < point.round) {
+        if self.newest.as_ref().is_none_or(|(round, _)| *round <= point.round) {
             self.newest = Some((point.round, Arc::new(evaluation)));
         }
         let place = self.evaluations.partition_point(|other| other.round < point.round);

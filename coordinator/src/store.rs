@@ -20,16 +20,19 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Fenced, Trouble};
+use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
 
-pub(crate) use folder::{Folder, Spooled, Unfinished};
+pub(crate) use folder::{EndedRun, Folder, LastServed, Left, Spooled, Unfinished};
 pub(crate) use keeper::{Bulk, Keeper, Kept, Order, ToSpool};
 
-use crate::status::Point;
+use crate::status::{Point, RoundTimes, Traffic};
 
 /// A run as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,13 +94,80 @@ pub(crate) enum EndPhase {
     Failed,
 }
 
+impl EndPhase {
+    /// The word for it in what is kept.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn named(word: &str) -> Option<Self> {
+        [Self::Completed, Self::Stopped, Self::Failed].into_iter().find(|phase| phase.word() == word)
+    }
+}
+
+/// A round of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RoundRow {
+    pub(crate) commit: Commit,
+    /// From its opening to its commit.
+    pub(crate) took: Duration,
+}
+
+/// How far a run had come when it was last kept; the newest gives way to the next. What was counted since is lost in a
+/// crash: these are observations, and nobody observed them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Progress {
+    /// Training samples that there are.
+    pub(crate) train_samples: u32,
+    pub(crate) committed: u32,
+    pub(crate) params: Digest,
+    pub(crate) chain: Digest,
+    /// Mean training loss of the last round; none before the first.
+    pub(crate) loss: Option<f64>,
+    /// Time from the first round's opening to the last commit, without the time in which no coordinator ran.
+    pub(crate) train_time: Duration,
+    pub(crate) counters: Counters,
+    /// Whose units were used, late or missing.
+    pub(crate) participation: Vec<(PartnerName, Participation)>,
+    pub(crate) traffic: Traffic,
+    pub(crate) foreign_numerics: u32,
+    pub(crate) round_times: RoundTimes,
+    /// Of the newest evaluation, row by row.
+    pub(crate) confusion: Vec<u64>,
+}
+
+/// Params that get a number before they are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The round that they came out of.
+    pub(crate) round: Round,
+    pub(crate) params: Digest,
+}
+
+/// A model that was served, and whose params are in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ServedRow {
+    pub(crate) run: RunId,
+    pub(crate) checkpoint: CheckpointRow,
+    pub(crate) version: Version,
+    pub(crate) number: u64,
+    /// None for a network that does not classify.
+    pub(crate) accuracy: Option<f64>,
+}
+
 /// What is kept in one step: all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Entry {
     /// Only with the first entry of a run.
     pub(crate) begun: Option<RunRow>,
-    pub(crate) rounds: Vec<Commit>,
+    pub(crate) rounds: Vec<RoundRow>,
+    pub(crate) progress: Option<Box<Progress>>,
     pub(crate) evaluations: Vec<Point>,
+    pub(crate) version: Option<Version>,
     pub(crate) holdings: Vec<Holding>,
     pub(crate) spooled: Option<SpoolRow>,
     /// What is spooled for rounds before the oldest checkpoint that is kept goes with it.
@@ -105,13 +175,24 @@ pub(crate) struct Entry {
     pub(crate) ending: Option<Ending>,
 }
 
+impl Entry {
+    /// Whether it says something that nothing kept later or computed again could say once more.
+    fn is_lasting(&self) -> bool {
+        self.begun.is_some() || self.version.is_some() || self.ending.is_some()
+    }
+}
+
 /// Metadata, behind whichever database.
 pub(crate) trait Store: Send {
-    /// Keeps an entry of `run` durably.
+    /// Keeps an entry of `run` durably; the number of the version in it, if there is one: the one it had before, or the
+    /// next that no version of any run has had.
     ///
     /// # Errors
     /// [`StoreError`]; nothing of the entry is kept then.
-    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<(), StoreError>;
+    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<Option<u64>, StoreError>;
+
+    /// A run.
+    fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
 
     /// Runs that have not ended, oldest first.
     fn unfinished(&self) -> Result<Vec<RunRow>, StoreError>;
@@ -122,8 +203,20 @@ pub(crate) trait Store: Send {
     /// The ledger of a run from `first` on, in order.
     fn rounds(&self, run: RunId, first: Round) -> Result<Vec<Commit>, StoreError>;
 
-    /// Evaluations of a run, in order.
-    fn evaluations(&self, run: RunId) -> Result<Vec<Point>, StoreError>;
+    /// How long the rounds before `end` took.
+    fn round_times(&self, run: RunId, end: Round) -> Result<Vec<Duration>, StoreError>;
+
+    /// The newest evaluations of a run, at most `most`, in order.
+    fn evaluations(&self, run: RunId, most: usize) -> Result<Vec<Point>, StoreError>;
+
+    /// How far a run had come; none if that was not kept.
+    fn progress(&self, run: RunId) -> Result<Option<Progress>, StoreError>;
+
+    /// Runs that have ended, at most `most`, newest first.
+    fn ended(&self, most: usize) -> Result<Vec<(RunRow, Ending)>, StoreError>;
+
+    /// Models that were served and whose params are in a checkpoint, newest first.
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError>;
 
     /// Partners of a run that have brought samples of their own.
     fn holdings(&self, run: RunId) -> Result<Vec<Holding>, StoreError>;

@@ -27,6 +27,8 @@ pub enum Domain {
     Data,
     /// Anything that is stored by its content.
     Blob,
+    /// A row of what a coordinator keeps.
+    Row,
 }
 
 impl Domain {
@@ -41,6 +43,7 @@ impl Domain {
             Self::Chain => "syngrad v1 chain",
             Self::Data => "syngrad v1 data",
             Self::Blob => "syngrad v1 blob",
+            Self::Row => "syngrad v1 row",
         }
     }
 }

@@ -5,6 +5,7 @@
 //!   a run begins, goes on, ends ──► ┌─────────┐ ──► Keep: rows, or the whole state with them   ──► keeper ──► disk
 //!   an update is counted        ──► │         │ ──► Acknowledge: whoever started the run hears of it         │
 //!   a round is committed        ──► │ Keeping │ ──► Accept: whoever computed the update hears of it          │
+//!   a model is evaluated        ──► │         │ ──► Serve: it has a number that outlives the process         │
 //!   Kept, Delayed, Lost         ──► └─────────┘ ──► Step: the run goes on with the next round                │
 //!             ▲                          └────────► Contradict, GiveUp: it must not                          │
 //!             └──────────────────────────────────────────────────────────────────────────────────────────────┘
@@ -73,6 +74,8 @@ enum Listener {
     Operator(RunId),
     /// The member whose update was counted.
     Member(Counted),
+    /// The clients of the model that came out of a round: it is not served without a number.
+    Clients(Round),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +118,7 @@ impl Keeping {
             Event::Begun(begun) => self.begun(now, begun, out),
             Event::Committed(commit) => self.committed(now, commit, out),
             Event::Counted(counted) => self.counted(counted, out),
+            Event::Evaluated { round } => self.evaluated(now, round, out),
             Event::Ended(ending) => self.ended(ending, out),
             Event::Kept => self.kept(out),
             Event::Delayed { why } => self.obstacle = Some(why),
@@ -128,7 +132,8 @@ impl Keeping {
     /// What it looks like from outside.
     #[must_use]
     pub fn view(&self) -> KeepingView {
-        let held = self.run.as_ref().is_some_and(|run| run.held.is_some());
+        let model_waits = self.orders.iter().any(|order| matches!(order, Listener::Clients(_)));
+        let held = model_waits || self.run.as_ref().is_some_and(|run| run.held.is_some());
         KeepingView {
             paused: self.obstacle.clone().filter(|_| held),
             again: self.run.as_ref().map_or(0, |run| run.history.ahead_of(run.next)),
@@ -209,6 +214,20 @@ impl Keeping {
         }
     }
 
+    /// A model was evaluated: its number is kept at once, with the rounds so far, and it is served when that is done.
+    fn evaluated(&mut self, now: Time, round: Round, out: &mut Vec<Action>) {
+        match (self.storage, &mut self.run) {
+            (Storage::Durable, Some(run)) => {
+                run.ordered = now;
+                let rounds = std::mem::take(&mut run.unkept);
+                self.order(Contents::Rows, rounds, Listener::Clients(round), out);
+            }
+            (Storage::Absent, _) => out.push(Action::Serve { round }),
+            // Of a run that is over nothing more is served.
+            (Storage::Durable, None) => {}
+        }
+    }
+
     fn ended(&mut self, ending: RunEnd, out: &mut Vec<Action>) {
         let Some(run) = self.run.take() else { return };
         if self.storage == Storage::Absent || self.planted.has(Bug::EndNotKept) {
@@ -226,6 +245,7 @@ impl Keeping {
         match self.orders.pop_front() {
             Some(Listener::Operator(run)) => out.push(Action::Acknowledge { run }),
             Some(Listener::Member(counted)) => out.push(Action::Accept(counted)),
+            Some(Listener::Clients(round)) => out.push(Action::Serve { round }),
             Some(Listener::Nobody) | None => {}
         }
         self.obstacle = None;

@@ -33,7 +33,16 @@ impl Running {
 
     /// A coordinator and its address.
     fn coordinator() -> (Self, String) {
-        Self::coordinator_with(&["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json"])
+        Self::coordinator_with(&[
+            "coordinator",
+            "serve",
+            "--insecure",
+            "--no-state",
+            "--bind",
+            "127.0.0.1:0",
+            "-o",
+            "json",
+        ])
     }
 
     fn coordinator_with(arguments: &[&str]) -> (Self, String) {
@@ -65,7 +74,7 @@ fn join<'a>(address: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn a_coordinator_without_tls_stays_on_this_machine() {
-    let bind = ["coordinator", "serve", "--bind", "0.0.0.0:0", "-o", "json"];
+    let bind = ["coordinator", "serve", "--no-state", "--bind", "0.0.0.0:0", "-o", "json"];
     NODE.run(&[&bind[..], &["--insecure"]].concat()).assert_failed(4, "E0102", &["0.0.0.0"]);
     NODE.run(&bind).assert_failed(4, "E0102", &["--insecure"]);
 }
@@ -79,7 +88,7 @@ fn a_worker_without_tls_stays_on_this_machine() {
 #[test]
 fn a_taken_port_is_a_conflict() {
     let (_coordinator, address) = Running::coordinator();
-    let second = NODE.run(&["coordinator", "serve", "--insecure", "--bind", &address, "-o", "json"]);
+    let second = NODE.run(&["coordinator", "serve", "--insecure", "--no-state", "--bind", &address, "-o", "json"]);
     second.assert_failed(6, "E0111", &[&address]);
 }
 
@@ -242,6 +251,7 @@ async fn recovered(state: &std::path::Path, spec: &CanonicalSpec) -> RunStatus {
     };
     fleet.end().await;
     assert!(kills >= 3, "killed {kills} times");
+    assert!(last.counters.joins >= 2, "workers of earlier coordinators are counted: {:?}", last.counters);
     last
 }
 

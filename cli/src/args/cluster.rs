@@ -35,9 +35,13 @@ pub struct ServeArgs {
     #[arg(long, env = "SYNGRAD_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
     /// Where runs, their rounds and checkpoints are kept: a coordinator that is started again on the same folder goes on
-    /// where the last one was killed. Without it, runs are forgotten when the process ends.
+    /// where the last one was killed. If absent, in `$XDG_STATE_HOME/syngrad/coordinator` or
+    /// `~/.local/state/syngrad/coordinator`.
     #[arg(long, env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
+    /// Keep nothing: runs are forgotten when the process ends.
+    #[arg(long, conflicts_with = "state_dir")]
+    pub no_state: bool,
     /// What evaluates and predicts.
     #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
     pub device: Device,

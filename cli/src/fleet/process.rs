@@ -70,6 +70,8 @@ impl Process {
         let mut child = Command::new(program)
             .args(arguments)
             .env("NO_COLOR", "1")
+            // What a fleet keeps, and where, is what its arguments say.
+            .env_remove("SYNGRAD_STATE_DIR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

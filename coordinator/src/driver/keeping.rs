@@ -1,5 +1,7 @@
 //! What is kept of a run: the engine says when and what, and what waits for it; this carries it out.
 
+use std::time::Duration;
+
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::RunId;
@@ -9,23 +11,23 @@ use syngrad_engine::state::Commit;
 
 use super::operator::Preparing;
 use super::{Driver, Mode, Reply};
-use crate::prepare::Resumption;
+use crate::served::ServedModel;
 use crate::status::{Point, ending};
-use crate::store::{Bulk, EndPhase, Ending, Entry, Holding, Kept, Order, RunRow, ToSpool, Unfinished};
+use crate::store::{Bulk, EndPhase, Ending, Holding, Kept, Order, RunRow, ToSpool, Unfinished, Version};
 
 impl Driver {
     /// Goes on with a run of an earlier process.
     pub(crate) fn resume(&mut self, unfinished: Unfinished) -> Result<(), Failure> {
-        let Unfinished { row, state, ledger, evaluations, holdings, spooled } = unfinished;
+        let Unfinished { row, resumption } = unfinished;
         let spec = CanonicalSpec::parse(&row.spec).map_err(Failure::from)?;
         if spec.digest() != row.spec_digest {
             let why = format!("the spec of run {} ({}) is not the one that it was started with", row.name, row.run);
             return Err(Failure::new(Code::StateDamaged, why));
         }
-        tracing::info!(run = %row.run, name = row.name, ledger = ledger.len(), "going on with a run");
+        tracing::info!(run = %row.run, name = row.name, ledger = resumption.ledger.len(), "going on with a run");
         let preparing = Preparing { run: row.run, name: row.name, reply: None, asked: Vec::new() };
         // Whoever it waited for at its beginning may be gone; fewer workers give the same bits.
-        self.begin_preparing(preparing, spec, 1, Some(Resumption { state, ledger, evaluations, holdings, spooled }));
+        self.begin_preparing(preparing, spec, 1, resumption);
         Ok(())
     }
 
@@ -50,8 +52,11 @@ impl Driver {
         self.keep(Event::Begun(Begun { run, cadence, next, ledger, origin }));
     }
 
-    /// A round is committed in memory.
-    pub(super) fn keep_round(&mut self, commit: Commit) {
+    /// A round is committed in memory, so long after it opened.
+    pub(super) fn keep_round(&mut self, commit: Commit, took: Duration) {
+        if let Some(active) = self.active.as_mut().filter(|_| self.keeper.is_some()) {
+            active.unkept_times.push_back(took);
+        }
         self.keep(Event::Committed(commit));
     }
 
@@ -70,10 +75,16 @@ impl Driver {
         }
     }
 
-    pub(super) fn keep_evaluation(&mut self, evaluation: Point) {
-        if let Some(active) = self.active.as_mut().filter(|_| self.keeper.is_some()) {
-            active.unkept.evaluations.push(evaluation);
+    /// A model is evaluated, if it can be: it is served under a number that is kept first.
+    pub(super) fn keep_evaluation(&mut self, evaluation: Option<Point>, model: ServedModel) {
+        let Some(active) = &mut self.active else { return };
+        if self.keeper.is_some() {
+            active.unkept.evaluations.extend(evaluation);
+            active.unkept.version = Some(Version { round: model.round, params: model.params_digest });
         }
+        let round = model.round;
+        self.unnumbered.push_back(model);
+        self.keep(Event::Evaluated { round });
     }
 
     /// A run is over, unless only this process is: then the next one goes on with it.
@@ -94,7 +105,12 @@ impl Driver {
 
     pub(super) fn kept(&mut self, kept: Kept) {
         match kept {
-            Kept::Done => self.keep(Event::Kept),
+            Kept::Done(number) => {
+                if let (Some(number), Some(model)) = (number, self.unnumbered.front_mut()) {
+                    model.model_version = number.to_string();
+                }
+                self.keep(Event::Kept);
+            }
             Kept::Waits(why) => {
                 tracing::warn!(%why, "nothing is kept for now");
                 self.keep(Event::Delayed { why: why.to_string() });
@@ -104,9 +120,7 @@ impl Driver {
                 self.keep(Event::Lost);
             }
         }
-        if let Some(event) = self.events.pop_front() {
-            self.feed(event);
-        }
+        self.feed_waiting();
         self.publish();
     }
 
@@ -128,6 +142,7 @@ impl Driver {
                     let params = self.active.as_ref().map(|active| active.state.params_digest()).unwrap_or_default();
                     self.events.push_back(run::Event::Stepped { round, params });
                 }
+                Action::Serve { round } => self.serve(round),
                 Action::Contradict(differs) => self.contradict(&differs),
                 Action::GiveUp => {
                     if let Some(failure) = self.failure.take() {
@@ -163,12 +178,12 @@ impl Driver {
 
     fn order(&mut self, contents: Contents, rounds: Vec<Commit>) {
         let (Some(keeper), Some(active)) = (&self.keeper, &mut self.active) else { return };
-        let entry = Entry { rounds, ..std::mem::take(&mut active.unkept) };
+        let (run, entry) = (active.id(), active.entry(rounds));
         let bulk = match contents {
             Contents::Rows => None,
             Contents::Update => active.counted.take().map(Bulk::Update),
             Contents::Whole => Some(Bulk::State(Box::new(active.state.clone()))),
         };
-        keeper.keep(Order { run: active.id(), entry, bulk });
+        keeper.keep(Order { run, entry, bulk });
     }
 }

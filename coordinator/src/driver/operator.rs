@@ -19,8 +19,8 @@ pub(super) struct Preparing {
     pub(super) name: String,
     /// Who started it; none if an earlier process did.
     pub(super) reply: Option<Reply<RunId>>,
-    /// Who asked for a run meanwhile: one that goes on after a restart is not unknown.
-    pub(super) asked: Vec<(Option<RunId>, Reply<RunWatch>)>,
+    /// What was asked meanwhile: a run that goes on after a restart is not unknown.
+    pub(super) asked: Vec<Message>,
 }
 
 impl Driver {
@@ -38,7 +38,7 @@ impl Driver {
             Preparing { run, name, reply: Some(reply), asked: Vec::new() },
             spec,
             min_members.max(1),
-            None,
+            Resumption::default(),
         );
     }
 
@@ -47,7 +47,7 @@ impl Driver {
         preparing: Preparing,
         spec: CanonicalSpec,
         min_members: u32,
-        resumption: Option<Resumption>,
+        resumption: Resumption,
     ) {
         let Some(driver) = self.own_inbox.upgrade() else { return };
         let preparation = Preparation {
@@ -119,9 +119,7 @@ impl Driver {
                 if let Some(opens) = resumed_at {
                     self.serve_again(opens);
                 }
-                for (run, reply) in preparing.asked {
-                    let _ = reply.send(self.find(run));
-                }
+                preparing.asked.into_iter().for_each(|message| self.take(message));
             }
             Err(failure) => {
                 tracing::warn!(run = %preparing.run, code = %failure.code, why = %failure, "cannot start");
@@ -134,6 +132,9 @@ impl Driver {
     }
 
     pub(super) fn stop(&mut self, run: Option<RunId>, reply: Reply<RunWatch>) {
+        if let Some(preparing) = self.resuming(run) {
+            return preparing.asked.push(Message::Stop { run, reply });
+        }
         let watch = self.find(run);
         if let (Ok(watch), Some(active)) = (&watch, &self.active)
             && watch.borrow().identity.run == active.id()
@@ -145,16 +146,30 @@ impl Driver {
 
     /// Answers who asks for a run, as soon as it is known whether there is one.
     pub(super) fn look_up(&mut self, run: Option<RunId>, reply: Reply<RunWatch>) {
-        let resuming = self.preparing.as_mut().filter(|preparing| preparing.reply.is_none());
-        match resuming.filter(|preparing| run.is_none_or(|run| run == preparing.run)) {
-            Some(preparing) => preparing.asked.push((run, reply)),
+        match self.resuming(run) {
+            Some(preparing) => preparing.asked.push(Message::Find { run, reply }),
             // Whoever asked may be gone.
             None => drop(reply.send(self.find(run))),
         }
     }
 
+    /// Answers who asks for all runs, as soon as all are known.
+    pub(super) fn list(&mut self, reply: Reply<Vec<RunWatch>>) {
+        match self.resuming(None) {
+            Some(preparing) => preparing.asked.push(Message::List { reply }),
+            // Whoever asked may be gone.
+            None => drop(reply.send(Ok(self.runs()))),
+        }
+    }
+
+    /// The run that goes on after a restart and is not there yet, if `run` names it or none.
+    fn resuming(&mut self, run: Option<RunId>) -> Option<&mut Preparing> {
+        let resuming = self.preparing.as_mut().filter(|preparing| preparing.reply.is_none());
+        resuming.filter(|preparing| run.is_none_or(|run| run == preparing.run))
+    }
+
     fn find(&self, run: Option<RunId>) -> Result<RunWatch, Failure> {
-        let mut runs = self.list().into_iter();
+        let mut runs = self.runs().into_iter();
         let found = match run {
             None => runs.next(),
             Some(run) => runs.find(|watch| watch.borrow().identity.run == run),
@@ -169,7 +184,7 @@ impl Driver {
     }
 
     /// All runs, newest first.
-    pub(super) fn list(&self) -> Vec<RunWatch> {
+    fn runs(&self) -> Vec<RunWatch> {
         let active = self.active.iter().map(|active| active.status.subscribe());
         active.chain(self.history.iter().cloned()).collect()
     }

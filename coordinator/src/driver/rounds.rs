@@ -49,6 +49,13 @@ impl Driver {
         self.conclude();
     }
 
+    /// Lets the engine decide about what waits in `events`, if anything does.
+    pub(super) fn feed_waiting(&mut self) {
+        if let Some(event) = self.events.pop_front() {
+            self.feed(event);
+        }
+    }
+
     fn execute(&mut self, action: Action) {
         match action {
             Action::Admit { member } => tracing::info!(%member, "admitted"),
@@ -234,12 +241,12 @@ impl Driver {
         match on_this_thread(params, || active.state.commit(&active.aggregate)) {
             Ok(commit) => {
                 let committed = Instant::now();
-                if let Some((opened, loss)) = open {
-                    active.journal.committed(committed.duration_since(opened), loss);
-                }
+                let (opened, loss) = open.unwrap_or((committed, (0.0, 0)));
+                let took = committed.duration_since(opened);
+                active.journal.committed(took, loss);
                 active.last_commit = Some(committed);
                 active.journal.traffic.saturated += commit.saturated;
-                self.keep_round(commit);
+                self.keep_round(commit, took);
                 if draining {
                     self.events.push_back(Event::Stop);
                 }
@@ -261,7 +268,7 @@ impl Driver {
         });
     }
 
-    /// The evaluator is done: the model is served from now on, unless a later one is already.
+    /// The evaluator is done: the model is served as soon as it has a number.
     pub(super) fn evaluated(&mut self, verdict: Evaluated) {
         let Evaluated { run, candidate, evaluation } = verdict;
         let Some(active) = self.active.as_mut().filter(|active| active.id() == run) else { return };
@@ -269,29 +276,45 @@ impl Driver {
         match evaluation {
             Ok(evaluation) => {
                 let accuracy = (evaluation.samples > 0).then_some(evaluation.accuracy);
-                if let Some(accuracy) = accuracy {
+                let point = accuracy.map(|accuracy| {
                     let loss = evaluation.loss;
                     tracing::info!(%round, accuracy, loss, "evaluated");
                     let point = Point { round, accuracy, loss, at: active.elapsed() };
                     active.journal.evaluated(point, evaluation);
-                    self.keep_evaluation(point);
-                }
-                let Some(active) = &self.active else { return };
-                self.models_served += 1;
-                self.served.send_replace(Some(Arc::new(ServedModel {
+                    point
+                });
+                let model = ServedModel {
                     params: candidate.params,
                     params_digest: candidate.digest,
                     run,
                     round,
-                    model_version: self.models_served.to_string(),
+                    model_version: String::new(),
                     model: active.spec().model.clone(),
                     data: active.spec().data.clone(),
                     accuracy,
-                })));
+                };
+                self.keep_evaluation(point, model);
             }
-            Err(error) => tracing::error!(%round, %error, "the params cannot be evaluated"),
+            Err(error) => {
+                tracing::error!(%round, %error, "the params cannot be evaluated");
+                self.events.push_back(Event::Evaluated { round });
+            }
         }
-        self.feed(Event::Evaluated { round });
+        self.feed_waiting();
+    }
+
+    /// The oldest model without a number is served from now on; it has one if anything is kept.
+    pub(super) fn serve(&mut self, round: Round) {
+        let Some(mut model) = self.unnumbered.pop_front() else { return };
+        debug_assert_eq!(model.round, round, "models are served in the order in which they are kept");
+        self.models_served += 1;
+        if model.model_version.is_empty() {
+            model.model_version = self.models_served.to_string();
+        }
+        if self.active.as_ref().is_some_and(|active| active.id() == model.run) {
+            self.events.push_back(Event::Evaluated { round });
+        }
+        self.served.send_replace(Some(Arc::new(model)));
     }
 
     fn finish(&mut self, outcome: Outcome) {

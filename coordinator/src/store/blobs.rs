@@ -23,7 +23,8 @@ pub(crate) struct Blobs {
 impl Blobs {
     /// The blobs in `folder`, which is made if it is not there.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(folder).map_err(|why| StoreError::io("making the folder of blobs", &why))?;
+        let making = format!("making {}", folder.display());
+        std::fs::create_dir_all(folder).map_err(|why| StoreError::io(&making, &why))?;
         let objects = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed("opening the blobs", &why))?;
         Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
     }
@@ -32,7 +33,7 @@ impl Blobs {
     pub(crate) fn put(&self, bytes: Bytes) -> Result<Digest, StoreError> {
         let digest = Digest::of(Domain::Blob, &bytes);
         let key = key(&digest);
-        wait("writing a blob", self.objects.put(&key, bytes.into()))?;
+        wait(&format!("writing the blob {key}"), self.objects.put(&key, bytes.into()))?;
         Ok(digest)
     }
 
@@ -40,7 +41,7 @@ impl Blobs {
     pub(crate) fn get(&self, digest: Digest) -> Result<Vec<u8>, StoreError> {
         let key = key(&digest);
         let read = async { self.objects.get(&key).await?.bytes().await };
-        let bytes = wait("reading a blob", read)?;
+        let bytes = wait(&format!("reading the blob {key}"), read)?;
         match Digest::of(Domain::Blob, &bytes) == digest {
             true => Ok(bytes.into()),
             false => Err(StoreError::Damaged { what: format!("the blob {digest} is damaged: its bytes are others") }),

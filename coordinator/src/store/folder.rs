@@ -1,18 +1,24 @@
 //! A folder of state: one coordinator's at a time.
 
 use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use bytes::Bytes;
 use syngrad_common::wire::Fence;
 use syngrad_engine::keeping::{Epoch, newest_whole};
-use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
+use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::sqlite::Sqlite;
-use super::{Holding, Report, RunRow, SpoolRow, Store, StoreError};
-use crate::status::Point;
+use super::{Ending, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
+use crate::driver::MAX_HISTORY;
+use crate::prepare::Resumption;
+use crate::status::{MAX_EVALUATIONS, Point};
+
+/// More than an identity has.
+const OWNER_BYTES: u64 = 64;
 
 /// The opened state of a coordinator.
 #[derive(Debug)]
@@ -23,19 +29,31 @@ pub(crate) struct Folder {
     _lock: File,
 }
 
+/// What an earlier process left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// The run that was going on.
+    pub(crate) unfinished: Option<Unfinished>,
+    /// Runs that have ended, newest first.
+    pub(crate) ended: Vec<EndedRun>,
+    /// The model that was served last, of those whose params are kept.
+    pub(crate) served: Option<LastServed>,
+}
+
 /// A run to go on with.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     pub(crate) row: RunRow,
-    /// The newest training state that is whole, encoded; none if the run was not checkpointed yet.
-    pub(crate) state: Option<Vec<u8>>,
-    /// Rounds that the ledger has beyond it: computed again, they must come out like this.
-    pub(crate) ledger: Vec<Commit>,
+    pub(crate) resumption: Resumption,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct EndedRun {
+    pub(crate) row: RunRow,
+    pub(crate) ending: Ending,
+    pub(crate) progress: Progress,
     pub(crate) evaluations: Vec<Point>,
-    /// Whose samples the run is on, if partners keep them.
-    pub(crate) holdings: Vec<Holding>,
-    /// Updates that nobody needs to compute again.
-    pub(crate) spooled: Vec<Spooled>,
 }
 
 /// A spooled update.
@@ -47,28 +65,52 @@ pub(crate) struct Spooled {
     pub(crate) report: Report,
 }
 
+/// A model that was served.
+#[derive(Debug)]
+pub(crate) struct LastServed {
+    pub(crate) row: ServedRow,
+    pub(crate) spec: String,
+    pub(crate) train_samples: u32,
+    /// The training state that its params open, encoded.
+    pub(crate) state: Vec<u8>,
+}
+
 impl Folder {
     /// Opens or begins the state in the folder at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path).map_err(|why| StoreError::io("making the state folder", &why))?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
-        let lock = lock.map_err(|why| StoreError::io("opening the state folder's lock", &why))?;
+        let failed = |doing: &str, path: &Path, why: &std::io::Error| {
+            StoreError::io(&format!("{doing} {}", path.display()), why)
+        };
+        std::fs::create_dir_all(path).map_err(|why| failed("making", path, &why))?;
+        let lock_file = path.join("lock");
+        let lock = File::options().create(true).truncate(false).read(true).write(true).open(&lock_file);
+        let lock = lock.map_err(|why| failed("opening", &lock_file, &why))?;
         lock.try_lock().map_err(|why| match why {
             TryLockError::WouldBlock => StoreError::Locked { folder: path.display().to_string() },
-            TryLockError::Error(why) => StoreError::io("locking the state folder", &why),
+            TryLockError::Error(why) => failed("locking", &lock_file, &why),
         })?;
-        let metadata = Sqlite::open(&path.join("state.sqlite"))?;
         let blobs = Blobs::open(&path.join("blobs"))?;
+        let found = blobs.all()?;
+        let metadata = Sqlite::open(&path.join("state.sqlite"))?;
         tracing::info!(folder = %path.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
-        let folder = Self { metadata, blobs, _lock: lock };
-        let blobs = folder.blobs.all()?;
-        if folder.metadata.epoch() == Epoch(1) && !blobs.is_empty() {
+        if metadata.epoch() == Epoch(1) && !found.is_empty() {
             let what = format!("{} has checkpoints, but its database is gone", path.display());
             return Err(StoreError::Damaged { what });
         }
-        // What a crash left between a blob and the row that would have named it.
-        folder.forget_unnamed(blobs)?;
+        bind(&lock, metadata.id()).map_err(|why| failed("reading and writing", &lock_file, &why))??;
+        let folder = Self { metadata, blobs, _lock: lock };
+        folder.forget_leftovers(found)?;
         Ok(folder)
+    }
+
+    /// Deletes what a crash left between a blob and the row that would have named it.
+    fn forget_leftovers(&self, blobs: Vec<Digest>) -> Result<(), StoreError> {
+        let named = self.metadata.blobs()?;
+        let unnamed = blobs.iter().filter(|blob| !named.contains(blob)).count();
+        if unnamed > 0 {
+            tracing::warn!(unnamed, "checkpoints were written and no row of the database names them; they are deleted");
+        }
+        self.forget_unnamed(blobs)
     }
 
     /// Deletes those of the blobs that no checkpoint names.
@@ -88,9 +130,14 @@ impl Folder {
         self.metadata.epoch().first_lease()
     }
 
+    /// What there is to go on with and to tell of.
+    pub(crate) fn left(&self) -> Result<Left, StoreError> {
+        Ok(Left { unfinished: self.unfinished()?, ended: self.ended()?, served: self.served()? })
+    }
+
     /// The run that was going on when the state was last written, if there was one. A checkpoint that is damaged gives
     /// way to the one before it.
-    pub(crate) fn unfinished(&self) -> Result<Option<Unfinished>, StoreError> {
+    fn unfinished(&self) -> Result<Option<Unfinished>, StoreError> {
         let Some(row) = self.metadata.unfinished()?.pop() else { return Ok(None) };
         let checkpoints = self.metadata.checkpoints(row.run)?;
         let read = |round, blob| {
@@ -101,10 +148,17 @@ impl Folder {
             .map_err(|why| StoreError::Damaged { what: format!("run {} ({}): {why}", row.name, row.run) })?;
         let (first, state) = found.map_or((Round(0), None), |(round, state)| (round, Some(state)));
         let ledger = self.metadata.rounds(row.run, first)?;
-        let evaluations = self.metadata.evaluations(row.run)?;
-        let holdings = self.metadata.holdings(row.run)?;
-        let spooled = self.spooled(row.run, first)?;
-        Ok(Some(Unfinished { row, state, ledger, evaluations, holdings, spooled }))
+        let round_times = self.metadata.round_times(row.run, first)?;
+        let has_all_before = round_times.len() == first.0 as usize;
+        if !has_all_before || ledger.iter().zip(first.0..).any(|(commit, round)| commit.round != Round(round)) {
+            let what = format!("the ledger of run {} ({}) in state.sqlite lacks rounds", row.name, row.run);
+            return Err(StoreError::Damaged { what });
+        }
+        let evaluations = self.metadata.evaluations(row.run, MAX_EVALUATIONS)?;
+        let progress = self.metadata.progress(row.run)?;
+        let (holdings, spooled) = (self.metadata.holdings(row.run)?, self.spooled(row.run, first)?);
+        let resumption = Resumption { state, ledger, evaluations, holdings, spooled, progress, round_times };
+        Ok(Some(Unfinished { row, resumption }))
     }
 
     /// The spooled updates of a run from round `first` on. One that is damaged is computed again by its owner.
@@ -121,4 +175,49 @@ impl Folder {
         };
         Ok(self.metadata.spooled(run, first)?.into_iter().filter_map(read).collect())
     }
+
+    fn ended(&self) -> Result<Vec<EndedRun>, StoreError> {
+        let mut found = Vec::new();
+        for (row, ending) in self.metadata.ended(MAX_HISTORY)? {
+            let evaluations = self.metadata.evaluations(row.run, MAX_EVALUATIONS)?;
+            match self.metadata.progress(row.run)? {
+                Some(progress) => found.push(EndedRun { row, ending, progress, evaluations }),
+                None => tracing::warn!(run = %row.run, "how far this run came was not kept"),
+            }
+        }
+        Ok(found)
+    }
+
+    fn served(&self) -> Result<Option<LastServed>, StoreError> {
+        for row in self.metadata.served()? {
+            let (Some(run), Some(progress)) = (self.metadata.run(row.run)?, self.metadata.progress(row.run)?) else {
+                continue;
+            };
+            match self.blobs.get(row.checkpoint.blob) {
+                Ok(state) => {
+                    let (spec, train_samples) = (run.spec, progress.train_samples);
+                    return Ok(Some(LastServed { row, spec, train_samples, state }));
+                }
+                Err(why) => tracing::error!(run = %row.run, version = row.number, %why, "a served model is lost"),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Holds the database to the folder that it was made in: whose it is stands in the lock's file too.
+fn bind(mut lock: &File, id: Uuid) -> io::Result<Result<(), StoreError>> {
+    let mut owner = Vec::new();
+    lock.take(OWNER_BYTES).read_to_end(&mut owner)?;
+    let owner = String::from_utf8_lossy(&owner);
+    if owner.is_empty() {
+        lock.write_all(id.to_string().as_bytes())?;
+        lock.sync_all()?;
+        return Ok(Ok(()));
+    }
+    let what = format!(
+        "the file lock of the state folder says that the database state.sqlite is {owner:?}'s, but it is {id}'s (if the \
+         database is the right one, delete the lock)"
+    );
+    Ok(if owner == id.to_string() { Ok(()) } else { Err(StoreError::Damaged { what }) })
 }

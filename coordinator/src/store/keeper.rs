@@ -43,8 +43,8 @@ pub(crate) struct ToSpool {
 /// What became of an order.
 #[derive(Debug)]
 pub(crate) enum Kept {
-    /// It is durable.
-    Done,
+    /// It is durable; the number of the version in it, if there is one.
+    Done(Option<u64>),
     /// There is no room; it is tried again by itself.
     Waits(StoreError),
     /// It cannot be kept, nor can anything after it.
@@ -109,7 +109,7 @@ fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<
                 },
             }
         }
-        tell(Kept::Done);
+        tell(Kept::Done(order.number));
     }
     Ok(())
 }
@@ -123,6 +123,8 @@ struct InWork {
     blob: Option<(Bytes, NamedBy)>,
     /// Blobs that may have lost their name.
     unnamed: Vec<Digest>,
+    /// The number of the version in the entry.
+    number: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -143,13 +145,16 @@ impl InWork {
                 (Contents::Update, Some((payload, NamedBy::Spool { round, unit, report })))
             }
         };
-        Self { writing: Writing::new(contents), run, entry, blob, unnamed: Vec::new() }
+        Self { writing: Writing::new(contents), run, entry, blob, unnamed: Vec::new(), number: None }
     }
 
     fn take(&mut self, step: Step, folder: &mut Folder) -> Result<(), StoreError> {
         match step {
             Step::Blob => self.put(folder),
-            Step::Rows => folder.metadata.keep(self.run, &self.entry),
+            Step::Rows => {
+                self.number = folder.metadata.keep(self.run, &self.entry)?;
+                Ok(())
+            }
             Step::Sweep => folder.forget_unnamed(std::mem::take(&mut self.unnamed)),
         }
     }

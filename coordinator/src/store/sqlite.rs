@@ -1,47 +1,31 @@
 //! Metadata in SQLite: write-ahead log, every commit on disk before it counts, one writer.
 
+mod log;
+pub(super) mod schema;
+mod writing;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
-use syngrad_engine::keeping::{CHECKPOINTS, Epoch};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
+use syngrad_engine::keeping::Epoch;
+use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use uuid::Uuid;
 
-use super::{CheckpointRow, EndPhase, Ending, Entry, Holding, Report, RunRow, SpoolRow, Store, StoreError};
-use crate::status::Point;
+use super::{
+    CheckpointRow, EndPhase, Ending, Entry, Holding, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError,
+    Version,
+};
+use crate::status::{Point, RoundTimes, Traffic};
 
-/// The steps from an empty database to this release's, each applied once. A step never changes after a release.
-const MIGRATIONS: &[&str] = &["
-    CREATE TABLE coordinator (only INTEGER PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL, epoch INTEGER NOT NULL) STRICT;
-    CREATE TABLE runs (
-        run BLOB PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL, spec_digest BLOB NOT NULL,
-        began INTEGER NOT NULL DEFAULT (unixepoch()),
-        phase TEXT NOT NULL DEFAULT 'open' CHECK (phase IN ('open', 'completed', 'stopped', 'failed')),
-        reason TEXT NOT NULL DEFAULT ''
-    ) STRICT;
-    CREATE TABLE rounds (
-        run BLOB NOT NULL, round INTEGER NOT NULL, params BLOB NOT NULL, chain BLOB NOT NULL, units INTEGER NOT NULL,
-        weight INTEGER NOT NULL, saturated INTEGER NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE evaluations (
-        run BLOB NOT NULL, round INTEGER NOT NULL, accuracy REAL NOT NULL, loss REAL NOT NULL, seconds REAL NOT NULL,
-        PRIMARY KEY (run, round)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE checkpoints (
-        run BLOB NOT NULL, round INTEGER NOT NULL, blob BLOB NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round)
-    ) STRICT, WITHOUT ROWID;
-", "
-    CREATE TABLE holdings (
-        run BLOB NOT NULL, partner TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, partner)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE spool (
-        run BLOB NOT NULL, round INTEGER NOT NULL, unit INTEGER NOT NULL, blob BLOB NOT NULL, saturated INTEGER NOT NULL,
-        loss_sum REAL NOT NULL, samples INTEGER NOT NULL, epoch INTEGER NOT NULL, PRIMARY KEY (run, round, unit)
-    ) STRICT, WITHOUT ROWID;
-"];
+/// How long a write waits for somebody else who uses the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Entries in the write-ahead log before it is emptied: a few megabytes, read again at the next start.
+const MAX_LOGGED: u32 = 128;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,22 +34,39 @@ pub(crate) struct Sqlite {
     file: PathBuf,
     epoch: Epoch,
     id: Uuid,
+    /// Entries in the write-ahead log.
+    logged: u32,
 }
 
 impl Sqlite {
-    /// Opens the database, brings it to this release's schema, and draws the next epoch.
+    /// Opens the database, brings it to this release's schema, checks all of it, and draws the next epoch.
     pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
         let failed = |why: rusqlite::Error| error(file, "opening it", &why);
+        log::check(file)?;
         let mut connection = Connection::open(file).map_err(failed)?;
+        schema::know_seals(&connection).map_err(failed)?;
+        schema::refuse_foreign(&connection, file)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        let checked: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
-        if checked != "ok" {
-            return Err(StoreError::Damaged { what: format!("the database {} is damaged: {checked}", file.display()) });
-        }
-        migrate(&mut connection, file)?;
+        // The log is emptied here, and wholly: older pages in a log that is damaged later must not hide newer ones.
+        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
+        schema::migrate(&mut connection, file)?;
+        schema::check(&connection, file)?;
         let (id, epoch) = draw_epoch(&mut connection).map_err(failed)?;
-        Ok(Self { connection, file: file.to_owned(), epoch, id })
+        let mut opened = Self { connection, file: file.to_owned(), epoch, id, logged: 0 };
+        opened.empty_log()?;
+        Ok(opened)
+    }
+
+    /// Brings what is in the write-ahead log into the database itself. Whatever happens to the log afterwards, that is
+    /// not lost with it. Nobody who reads is waited for: then it is brought there later.
+    fn empty_log(&mut self) -> Result<(), StoreError> {
+        self.logged = 0;
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            self.connection.busy_timeout(PATIENCE)
+        });
+        emptied.map_err(|why| error(&self.file, "bringing the log into it", &why))
     }
 
     /// The coordinator's identity, drawn when its state began.
@@ -91,22 +92,6 @@ impl Sqlite {
     }
 }
 
-fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
-    let failed = |why: rusqlite::Error| error(file, "bringing it to this release's schema", &why);
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    let known = MIGRATIONS.len() as i64;
-    if found > known {
-        return Err(StoreError::Newer { file: file.display().to_string(), found, known });
-    }
-    for (step, version) in MIGRATIONS.iter().zip(1..).skip(usize::try_from(found).unwrap_or(0)) {
-        let transaction = connection.transaction().map_err(failed)?;
-        transaction.execute_batch(step).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", version).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-    }
-    Ok(())
-}
-
 fn draw_epoch(connection: &mut Connection) -> rusqlite::Result<(Uuid, Epoch)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let drawn = Uuid::new_v4();
@@ -114,6 +99,7 @@ fn draw_epoch(connection: &mut Connection) -> rusqlite::Result<(Uuid, Epoch)> {
         "INSERT INTO coordinator (only, id, epoch) VALUES (1, ?1, 1) ON CONFLICT (only) DO UPDATE SET epoch = epoch + 1",
         params![drawn.as_bytes()],
     )?;
+    transaction.execute("UPDATE coordinator SET seal = seal_of('coordinator', id, epoch)", [])?;
     let found = transaction.query_row("SELECT id, epoch FROM coordinator", [], |row| {
         Ok((Uuid::from_bytes(row.get(0)?), Epoch(row.get(1)?)))
     })?;
@@ -122,26 +108,39 @@ fn draw_epoch(connection: &mut Connection) -> rusqlite::Result<(Uuid, Epoch)> {
 }
 
 impl Store for Sqlite {
-    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<(), StoreError> {
+    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<Option<u64>, StoreError> {
         let (file, ours) = (self.file.clone(), self.epoch);
         let failed = |why: rusqlite::Error| error(&file, "keeping a round", &why);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let found: Option<u64> =
             transaction.query_row("SELECT epoch FROM coordinator", [], |row| row.get(0)).optional().map_err(failed)?;
         ours.check(Epoch(found.unwrap_or(0)))?;
-        write(&transaction, run, entry, ours).map_err(failed)?;
-        transaction.commit().map_err(failed)
+        let number = writing::write(&transaction, run, entry, ours).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        self.logged += 1;
+        if entry.is_lasting() || self.logged >= MAX_LOGGED {
+            self.empty_log()?;
+        }
+        Ok(number)
+    }
+
+    fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        let rows = self.rows("SELECT run, name, spec, spec_digest FROM runs WHERE run = ?1", [run.0], run_row)?;
+        Ok(rows.into_iter().next())
     }
 
     fn unfinished(&self) -> Result<Vec<RunRow>, StoreError> {
-        let query = "SELECT run, name, spec, spec_digest FROM runs WHERE phase = 'open' ORDER BY began, rowid";
-        self.rows(query, [], |row| {
-            Ok(RunRow {
-                run: RunId(row.get(0)?),
-                name: row.get(1)?,
-                spec: row.get(2)?,
-                spec_digest: Digest(row.get(3)?),
-            })
+        let query = "SELECT run, name, spec, spec_digest FROM runs WHERE phase = 'open' ORDER BY rowid";
+        self.rows(query, [], run_row)
+    }
+
+    fn ended(&self, most: usize) -> Result<Vec<(RunRow, Ending)>, StoreError> {
+        let query = "SELECT run, name, spec, spec_digest, phase, reason FROM runs WHERE phase <> 'open'
+                     ORDER BY rowid DESC LIMIT ?1";
+        self.rows(query, [most], |row| {
+            let word: String = row.get(4)?;
+            let phase = EndPhase::named(&word).ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            Ok((run_row(row)?, Ending { phase, reason: row.get(5)? }))
         })
     }
 
@@ -165,26 +164,52 @@ impl Store for Sqlite {
         })
     }
 
-    fn evaluations(&self, run: RunId) -> Result<Vec<Point>, StoreError> {
-        let query = "SELECT round, accuracy, loss, seconds FROM evaluations WHERE run = ?1 ORDER BY round";
-        self.rows(query, [run.0], |row| {
+    fn round_times(&self, run: RunId, end: Round) -> Result<Vec<Duration>, StoreError> {
+        let query = "SELECT micros FROM rounds WHERE run = ?1 AND round < ?2";
+        self.rows(query, params![run.0, end.0], |row| Ok(Duration::from_micros(row.get(0)?)))
+    }
+
+    fn evaluations(&self, run: RunId, most: usize) -> Result<Vec<Point>, StoreError> {
+        let query = "SELECT round, accuracy, loss, seconds FROM
+                     (SELECT * FROM evaluations WHERE run = ?1 ORDER BY round DESC LIMIT ?2) ORDER BY round";
+        self.rows(query, params![run.0, most], |row| {
             Ok(Point {
                 round: Round(row.get(0)?),
                 accuracy: row.get(1)?,
                 loss: row.get(2)?,
-                at: Duration::from_secs_f64(row.get(3)?),
+                at: Duration::try_from_secs_f64(row.get(3)?).unwrap_or_default(),
+            })
+        })
+    }
+
+    fn progress(&self, run: RunId) -> Result<Option<Progress>, StoreError> {
+        let rows = self.rows("SELECT * FROM progress WHERE run = ?1", [run.0], progress_row)?;
+        let Some(progress) = rows.into_iter().next() else { return Ok(None) };
+        let query = "SELECT partner, used, late, missing FROM participation WHERE run = ?1 ORDER BY partner";
+        let participation = self.rows(query, [run.0], |row| {
+            Ok((partner(row)?, Participation { used: row.get(1)?, late: row.get(2)?, missing: row.get(3)? }))
+        })?;
+        Ok(Some(Progress { participation, ..progress }))
+    }
+
+    fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
+        let query = "SELECT v.run, v.round, v.params, v.version, c.round, c.blob, e.accuracy FROM versions v
+                     JOIN checkpoints c ON c.run = v.run AND c.round = v.round + 1
+                     LEFT JOIN evaluations e ON e.run = v.run AND e.round = v.round ORDER BY v.version DESC";
+        self.rows(query, [], |row| {
+            Ok(ServedRow {
+                run: RunId(row.get(0)?),
+                version: Version { round: Round(row.get(1)?), params: Digest(row.get(2)?) },
+                number: row.get(3)?,
+                checkpoint: CheckpointRow { round: Round(row.get(4)?), blob: Digest(row.get(5)?) },
+                accuracy: row.get(6)?,
             })
         })
     }
 
     fn holdings(&self, run: RunId) -> Result<Vec<Holding>, StoreError> {
         let query = "SELECT partner, data FROM holdings WHERE run = ?1 ORDER BY partner";
-        self.rows(query, [run.0], |row| {
-            let partner: String = row.get(0)?;
-            let partner = PartnerName::parse(&partner)
-                .map_err(|why| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why.into()))?;
-            Ok(Holding { partner, data: Digest(row.get(1)?) })
-        })
+        self.rows(query, [run.0], |row| Ok(Holding { partner: partner(row)?, data: Digest(row.get(1)?) }))
     }
 
     fn spooled(&self, run: RunId, first: Round) -> Result<Vec<SpoolRow>, StoreError> {
@@ -206,62 +231,50 @@ impl Store for Sqlite {
     }
 }
 
-fn write(transaction: &Transaction<'_>, run: RunId, entry: &Entry, epoch: Epoch) -> rusqlite::Result<()> {
-    let Entry { begun, rounds, evaluations, holdings, spooled, checkpoint, ending } = entry;
-    let run = run.0;
-    if let Some(RunRow { name, spec, spec_digest, .. }) = begun {
-        transaction.execute(
-            "INSERT INTO runs (run, name, spec, spec_digest) VALUES (?1, ?2, ?3, ?4)",
-            params![run, name, spec, spec_digest.0],
-        )?;
-    }
-    // A round that is computed again after a crash has the same bits, or the run has stopped before this.
-    let mut insert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO rounds (run, round, params, chain, units, weight, saturated, epoch)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    for Commit { round, params_digest, chain, units, weight, saturated } in rounds {
-        insert.execute(params![run, round.0, params_digest.0, chain.0, units, weight, saturated, epoch.0])?;
-    }
-    let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for Point { round, accuracy, loss, at } in evaluations {
-        insert.execute(params![run, round.0, accuracy, loss, at.as_secs_f64()])?;
-    }
-    for Holding { partner, data } in holdings {
-        transaction
-            .execute("INSERT OR REPLACE INTO holdings VALUES (?1, ?2, ?3)", params![run, partner.as_str(), data.0])?;
-    }
-    if let Some(SpoolRow { round, unit, blob, report: Report { saturated, loss: (loss_sum, samples) } }) = spooled {
-        transaction.execute(
-            "INSERT OR REPLACE INTO spool VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            params![run, round.0, unit.0, blob.0, saturated, loss_sum, samples, epoch.0],
-        )?;
-    }
-    if let Some(CheckpointRow { round, blob }) = checkpoint {
-        transaction.execute(
-            "INSERT OR REPLACE INTO checkpoints (run, round, blob, epoch) VALUES (?1, ?2, ?3, ?4)",
-            params![run, round.0, blob.0, epoch.0],
-        )?;
-        transaction.execute(
-            "DELETE FROM checkpoints WHERE run = ?1 AND round NOT IN
-             (SELECT round FROM checkpoints WHERE run = ?1 ORDER BY round DESC LIMIT ?2)",
-            params![run, CHECKPOINTS],
-        )?;
-        transaction.execute(
-            "DELETE FROM spool WHERE run = ?1 AND round < (SELECT min(round) FROM checkpoints WHERE run = ?1)",
-            [run],
-        )?;
-    }
-    if let Some(Ending { phase, reason }) = ending {
-        let phase = match phase {
-            EndPhase::Completed => "completed",
-            EndPhase::Stopped => "stopped",
-            EndPhase::Failed => "failed",
-        };
-        transaction.execute("DELETE FROM spool WHERE run = ?1", [run])?;
-        transaction.execute("UPDATE runs SET phase = ?2, reason = ?3 WHERE run = ?1", params![run, phase, reason])?;
-    }
-    Ok(())
+/// The partner in the first column.
+fn partner(row: &Row<'_>) -> rusqlite::Result<PartnerName> {
+    let name: String = row.get(0)?;
+    PartnerName::parse(&name).map_err(|why| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why.into()))
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        run: RunId(row.get("run")?),
+        name: row.get("name")?,
+        spec: row.get("spec")?,
+        spec_digest: Digest(row.get("spec_digest")?),
+    })
+}
+
+fn progress_row(row: &Row<'_>) -> rusqlite::Result<Progress> {
+    let confusion: Vec<u8> = row.get("confusion")?;
+    Ok(Progress {
+        train_samples: row.get("train_samples")?,
+        committed: row.get("committed")?,
+        params: Digest(row.get("params")?),
+        chain: Digest(row.get("chain")?),
+        loss: row.get("loss")?,
+        train_time: Duration::try_from_secs_f64(row.get("train_seconds")?).unwrap_or_default(),
+        counters: Counters {
+            accepted: row.get("accepted")?,
+            units_released: row.get("units_released")?,
+            duplicates: row.get("duplicates")?,
+            late: row.get("late")?,
+            rejected: row.get("rejected")?,
+            joins: row.get("joins")?,
+            leaves: row.get("leaves")?,
+        },
+        traffic: Traffic {
+            saturated: row.get("saturated")?,
+            params_bytes_sent: row.get("params_bytes_sent")?,
+            update_bytes_received: row.get("update_bytes_received")?,
+            shard_bytes_sent: row.get("shard_bytes_sent")?,
+        },
+        participation: Vec::new(),
+        foreign_numerics: row.get("foreign_numerics")?,
+        round_times: RoundTimes { p50_ms: row.get("p50_ms")?, p99_ms: row.get("p99_ms")?, max_ms: row.get("max_ms")? },
+        confusion: confusion.as_chunks().0.iter().map(|&bytes| u64::from_le_bytes(bytes)).collect(),
+    })
 }
 
 fn error(file: &Path, doing: &str, why: &rusqlite::Error) -> StoreError {
@@ -277,7 +290,14 @@ fn error(file: &Path, doing: &str, why: &rusqlite::Error) -> StoreError {
     );
     match why.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { why: why.to_string() },
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(why),
+        // Statements that fit the schema fail in themselves only where the file is not what its schema says.
+        Some(
+            ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::Unknown
+            | ErrorCode::ConstraintViolation
+            | ErrorCode::TypeMismatch,
+        ) => damaged(why),
         None if is_foreign => damaged(why),
         Some(_) | None => StoreError::Io { doing: format!("{doing} ({})", file.display()), why: why.to_string() },
     }

@@ -29,6 +29,10 @@ fn round(number: u32) -> Commit {
     }
 }
 
+fn rows<const N: usize>(rounds: [u32; N]) -> Vec<RoundRow> {
+    rounds.map(|number| RoundRow { commit: round(number), took: Duration::from_millis(number.into()) }).into()
+}
+
 /// Keeps an entry whose checkpoint, if it has one, is these bytes.
 fn keep(folder: &mut Folder, mut entry: Entry, checkpoint: Option<(u32, &[u8])>) {
     entry.checkpoint = checkpoint.map(|(round, state)| {
@@ -42,13 +46,13 @@ fn keep(folder: &mut Folder, mut entry: Entry, checkpoint: Option<(u32, &[u8])>)
 fn a_run(path: &Path) {
     let mut folder = Folder::open(path).expect("a new folder");
     keep(&mut folder, Entry { begun: Some(begun()), ..Entry::default() }, None);
-    keep(&mut folder, Entry { rounds: vec![round(0), round(1)], ..Entry::default() }, Some((2, b"older")));
-    keep(&mut folder, Entry { rounds: vec![round(2)], ..Entry::default() }, Some((3, b"newer")));
-    keep(&mut folder, Entry { rounds: vec![round(3), round(4)], ..Entry::default() }, None);
+    keep(&mut folder, Entry { rounds: rows([0, 1]), ..Entry::default() }, Some((2, b"older")));
+    keep(&mut folder, Entry { rounds: rows([2]), ..Entry::default() }, Some((3, b"newer")));
+    keep(&mut folder, Entry { rounds: rows([3, 4]), ..Entry::default() }, None);
 }
 
 fn unfinished(path: &Path) -> Result<Option<Unfinished>, StoreError> {
-    Folder::open(path)?.unfinished()
+    Ok(Folder::open(path)?.left()?.unfinished)
 }
 
 fn blob_files(path: &Path) -> Vec<PathBuf> {
@@ -69,13 +73,13 @@ fn a_run_is_found_where_it_was_left() {
     a_run(path.path());
     let found = unfinished(path.path()).expect("whole state").expect("a run");
     assert_eq!(found.row, begun());
-    assert_eq!(found.state.as_deref(), Some(&b"newer"[..]));
-    assert_eq!(found.ledger, [round(3), round(4)]);
+    assert_eq!(found.resumption.state.as_deref(), Some(&b"newer"[..]));
+    assert_eq!(found.resumption.ledger, [round(3), round(4)]);
 }
 
 fn spooled(path: &Path) -> Vec<(u32, u32, Vec<u8>)> {
     let found = unfinished(path).expect("whole state").expect("a run");
-    found.spooled.iter().map(|of| (of.round.0, of.unit.0, of.payload.to_vec())).collect()
+    found.resumption.spooled.iter().map(|of| (of.round.0, of.unit.0, of.payload.to_vec())).collect()
 }
 
 /// Spools an update of `unit` in `round`.
@@ -113,10 +117,10 @@ fn spooled_updates_stay_as_long_as_their_round_may_be_computed_again() {
 fn a_run_without_a_checkpoint_begins_anew_and_has_its_ledger() {
     let path = folder();
     let mut opened = Folder::open(path.path()).expect("a new folder");
-    keep(&mut opened, Entry { begun: Some(begun()), rounds: vec![round(0)], ..Entry::default() }, None);
+    keep(&mut opened, Entry { begun: Some(begun()), rounds: rows([0]), ..Entry::default() }, None);
     drop(opened);
     let found = unfinished(path.path()).expect("whole state").expect("a run");
-    assert_eq!((found.state, found.ledger), (None, vec![round(0)]));
+    assert_eq!((found.resumption.state, found.resumption.ledger), (None, vec![round(0)]));
 }
 
 #[test]
@@ -168,8 +172,8 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before_it() {
         a_run(path.path());
         damage(&blob_file(path.path(), b"newer"));
         let found = unfinished(path.path()).expect(name).expect("a run");
-        assert_eq!(found.state.as_deref(), Some(&b"older"[..]), "{name}");
-        assert_eq!(found.ledger, [round(2), round(3), round(4)], "{name}");
+        assert_eq!(found.resumption.state.as_deref(), Some(&b"older"[..]), "{name}");
+        assert_eq!(found.resumption.ledger, [round(2), round(3), round(4)], "{name}");
         damage(&blob_file(path.path(), b"older"));
         let refused = unfinished(path.path());
         assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{name}: {refused:?}");
@@ -211,7 +215,7 @@ fn a_later_schema_is_left_alone() {
     database.pragma_update(None, "user_version", 99).expect("the version can be set");
     drop(database);
     let refused = unfinished(path.path()).map(drop);
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 2, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 3, .. })), "{refused:?}");
 }
 
 #[test]
@@ -224,7 +228,7 @@ fn blobs_that_nothing_names_are_deleted() {
     let state = state(Arc::new(layout));
     keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state))) });
     keeper.finish().expect("everything is kept");
-    assert!(matches!(inbox.try_recv(), Ok(crate::driver::Message::Kept(Kept::Done))));
+    assert!(matches!(inbox.try_recv(), Ok(crate::driver::Message::Kept(Kept::Done(None)))));
     // Round 0's state is older than both of the others, so it is not one of the two that are kept.
     assert_eq!(blob_files(path.path()).len(), 2);
 }
@@ -266,4 +270,222 @@ fn state(layout: Arc<Layout>) -> syngrad_engine::state::TrainingState {
     .expect("a good spec");
     let plan = syngrad_engine::Plan::new(spec.spec(), 8).expect("a small plan");
     syngrad_engine::state::TrainingState::new(spec.spec(), &plan, layout, vec![0.0; 3]).expect("params that fit")
+}
+
+/// How far the run had come, with numbers that differ.
+fn progress() -> Progress {
+    Progress {
+        train_samples: 60,
+        committed: 5,
+        params: Digest([4; 32]),
+        chain: Digest([104; 32]),
+        loss: Some(0.25),
+        train_time: Duration::from_millis(1_500),
+        counters: Counters { accepted: 1, units_released: 2, duplicates: 3, late: 4, rejected: 5, joins: 6, leaves: 7 },
+        participation: vec![(
+            PartnerName::parse("alpha").expect("a name"),
+            Participation { used: 16, late: 17, missing: 18 },
+        )],
+        traffic: Traffic { saturated: 8, params_bytes_sent: 9, update_bytes_received: 10, shard_bytes_sent: 11 },
+        foreign_numerics: 12,
+        round_times: RoundTimes { p50_ms: 13.0, p99_ms: 14.5, max_ms: 15.0 },
+        confusion: vec![1, 2, 3, 4],
+    }
+}
+
+#[test]
+fn what_was_counted_is_kept_with_the_rounds() {
+    let path = folder();
+    a_run(path.path());
+    let mut opened = Folder::open(path.path()).expect("the folder");
+    for loss in [None, Some(0.25)] {
+        let progress = Some(Box::new(Progress { loss, ..progress() }));
+        keep(&mut opened, Entry { progress, ..Entry::default() }, None);
+    }
+    drop(opened);
+    let found = unfinished(path.path()).expect("whole state").expect("a run").resumption;
+    assert_eq!(found.progress, Some(progress()));
+    // Rounds 3 and 4 are computed again, and take their time again.
+    assert_eq!(found.round_times, [0, 1, 2].map(Duration::from_millis));
+}
+
+#[test]
+fn params_have_one_number_and_no_number_is_given_twice() {
+    let path = folder();
+    let number = |folder: &mut Folder, run: RunId, round: u32, params: u8| {
+        let version = Some(Version { round: Round(round), params: Digest([params; 32]) });
+        folder.metadata.keep(run, &Entry { version, ..Entry::default() }).expect("room for an entry")
+    };
+    let mut first = Folder::open(path.path()).expect("a new folder");
+    let other = RunId([8; 16]);
+    assert_eq!(
+        [(RUN, 0, 1), (RUN, 1, 2), (other, 1, 2)].map(|(run, round, params)| number(&mut first, run, round, params)),
+        [Some(1), Some(2), Some(3)]
+    );
+    drop(first);
+    let mut second = Folder::open(path.path()).expect("the folder");
+    assert_eq!(number(&mut second, RUN, 1, 2), Some(2), "the same params again");
+    assert_eq!(number(&mut second, RUN, 1, 3), Some(4), "other params");
+}
+
+#[test]
+fn runs_that_ended_are_told_of_newest_first() {
+    let path = folder();
+    let mut opened = Folder::open(path.path()).expect("a new folder");
+    let runs: Vec<RunId> = (0..3).map(|number| RunId([number; 16])).collect();
+    for (&run, phase) in runs.iter().zip([EndPhase::Completed, EndPhase::Stopped, EndPhase::Failed]) {
+        let entry = Entry {
+            begun: Some(RunRow { run, ..begun() }),
+            progress: Some(Box::new(progress())),
+            ending: Some(Ending { phase, reason: format!("{phase:?}") }),
+            ..Entry::default()
+        };
+        opened.metadata.keep(run, &entry).expect("room for an entry");
+    }
+    let ended = opened.left().expect("whole state").ended;
+    assert_eq!(ended.iter().map(|ended| ended.row.run).rev().collect::<Vec<_>>(), runs);
+    assert!(ended.iter().all(|ended| ended.progress == progress()));
+    assert!(ended.iter().all(|ended| ended.ending.reason == format!("{:?}", ended.ending.phase)), "{ended:?}");
+}
+
+#[test]
+fn the_newest_model_whose_params_are_whole_is_served_again() {
+    let path = folder();
+    let mut opened = Folder::open(path.path()).expect("a new folder");
+    let progress = Some(Box::new(progress()));
+    keep(&mut opened, Entry { begun: Some(begun()), progress, rounds: rows([0, 1, 2]), ..Entry::default() }, None);
+    for (opens, state) in [(2, &b"older"[..]), (3, b"newer")] {
+        let version = Some(Version { round: Round(opens - 1), params: Digest([opens as u8; 32]) });
+        let point = Point { round: Round(opens - 1), accuracy: 0.5, loss: 0.25, at: Duration::ZERO };
+        keep(&mut opened, Entry { version, evaluations: vec![point], ..Entry::default() }, Some((opens, state)));
+    }
+    let served =
+        |opened: &Folder| opened.left().expect("whole state").served.map(|found| (found.row.number, found.state));
+    assert_eq!(served(&opened), Some((2, b"newer".to_vec())));
+    std::fs::write(blob_file(path.path(), b"newer"), b"nEwer").expect("the blob can be written");
+    assert_eq!(served(&opened), Some((1, b"older".to_vec())));
+}
+
+#[test]
+fn state_of_the_first_schema_is_brought_to_this_one() {
+    let path = folder();
+    let file = path.path().join("state.sqlite");
+    std::fs::create_dir_all(path.path()).expect("a folder");
+    let old = rusqlite::Connection::open(&file).expect("a new database");
+    old.execute_batch(super::sqlite::schema::MIGRATIONS[0]).expect("the first schema");
+    old.execute_batch("INSERT INTO coordinator VALUES (1, zeroblob(16), 7)").expect("a row");
+    old.execute(
+        "INSERT INTO runs (run, name, spec, spec_digest) VALUES (?1, 'test', '{}', ?2)",
+        rusqlite::params![RUN.0, [1_u8; 32]],
+    )
+    .expect("a row");
+    old.pragma_update(None, "user_version", 1).expect("the version can be set");
+    drop(old);
+    let opened = Folder::open(path.path()).expect("older state");
+    assert_eq!(opened.metadata.epoch(), Epoch(8));
+    assert_eq!(opened.left().expect("whole state").unfinished.map(|found| found.row), Some(begun()));
+}
+
+#[test]
+fn a_value_that_changed_in_a_row_is_found() {
+    let changes = [
+        "runs SET phase = 'completed'",
+        "runs SET reason = 'because'",
+        "runs SET name = 'tesu'",
+        "runs SET began = began + 1",
+        "rounds SET params = zeroblob(32) WHERE round = 4",
+        "rounds SET round = 9 WHERE round = 4",
+        "rounds SET run = zeroblob(16) WHERE round = 2",
+        "rounds SET micros = micros + 1 WHERE round = 3",
+        "checkpoints SET round = 1 WHERE round = 2",
+        "checkpoints SET blob = zeroblob(32) WHERE round = 3",
+        "progress SET accepted = accepted + 1",
+        "progress SET loss = NULL",
+        "evaluations SET accuracy = 1.0",
+        "versions SET version = 7",
+        "participation SET used = used + 1",
+        "holdings SET data = zeroblob(32)",
+        "spool SET unit = 1",
+        "coordinator SET epoch = epoch + 1",
+    ];
+    for change in changes {
+        let path = folder();
+        a_run(path.path());
+        let mut opened = Folder::open(path.path()).expect("the folder");
+        let point = Point { round: Round(4), accuracy: 0.5, loss: 0.25, at: Duration::ZERO };
+        let entry = Entry {
+            progress: Some(Box::new(progress())),
+            evaluations: vec![point],
+            version: Some(Version { round: Round(4), params: Digest([4; 32]) }),
+            holdings: vec![Holding { partner: PartnerName::parse("alpha").expect("a name"), data: Digest([9; 32]) }],
+            ..Entry::default()
+        };
+        keep(&mut opened, entry, None);
+        spool(&mut opened, 4, 0, b"an update");
+        drop(opened);
+        let database = rusqlite::Connection::open(path.path().join("state.sqlite")).expect("the database");
+        assert_eq!(database.execute(&format!("UPDATE {change}"), []).expect(change), 1, "{change}");
+        drop(database);
+        let refused = unfinished(path.path()).map(drop);
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{change}: {refused:?}");
+    }
+}
+
+#[test]
+fn the_database_of_another_program_is_left_as_it_is() {
+    let path = folder();
+    let file = path.path().join("state.sqlite");
+    let other = rusqlite::Connection::open(&file).expect("a new database");
+    other.execute_batch("CREATE TABLE holidays (day TEXT)").expect("a table");
+    drop(other);
+    let before = std::fs::read(&file).expect("the database");
+    let refused = Folder::open(path.path()).map(drop);
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+    assert_eq!(std::fs::read(&file).expect("the database"), before);
+}
+
+#[test]
+fn a_database_is_held_to_the_folder_that_it_was_made_in() {
+    let (path, other) = (folder(), folder());
+    a_run(path.path());
+    drop(Folder::open(other.path()).expect("a new folder"));
+    std::fs::copy(other.path().join("state.sqlite"), path.path().join("state.sqlite")).expect("a copy");
+    let refused = Folder::open(path.path()).map(drop);
+    assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("lock")), "{refused:?}");
+}
+
+/// The log of a run, as a kill leaves it.
+fn log_of_a_run(path: &Path) -> PathBuf {
+    let mut folder = Folder::open(path).expect("a new folder");
+    keep(&mut folder, Entry { begun: Some(begun()), ..Entry::default() }, None);
+    for number in 0..8 {
+        keep(&mut folder, Entry { rounds: rows([number]), ..Entry::default() }, None);
+    }
+    let killed = path.join("killed");
+    std::fs::create_dir(&killed).expect("a folder can be made");
+    for file in ["state.sqlite", "state.sqlite-wal"] {
+        std::fs::copy(path.join(file), killed.join(file)).expect("a copy");
+    }
+    killed
+}
+
+#[test]
+fn a_log_that_lost_more_than_a_crash_can_tear_is_refused() {
+    let path = folder();
+    let killed = log_of_a_run(path.path());
+    let log = killed.join("state.sqlite-wal");
+    let whole = std::fs::read(&log).expect("the log");
+    let page = 4096 + 24;
+    let damages = [("header", 0), ("sum of the header", 31), ("salt", 32 + 8), ("first page", 32 + 100)];
+    for (name, byte) in damages {
+        let mut damaged = whole.clone();
+        damaged[byte] ^= 1;
+        std::fs::write(&log, damaged).expect("the log can be written");
+        let refused = Sqlite::open(&killed.join("state.sqlite")).map(drop);
+        assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("-wal")), "{name}: {refused:?}");
+    }
+    // A transaction that a crash tore is not missed.
+    std::fs::write(&log, &whole[..whole.len() - page / 2]).expect("the log can be written");
+    let opened = Sqlite::open(&killed.join("state.sqlite")).expect("what a crash leaves");
+    assert_eq!(opened.rounds(RUN, Round(0)).expect("whole state").len(), 7);
 }

@@ -92,6 +92,11 @@ pub enum Event {
     Committed(Commit),
     /// An update of private samples was counted; its member has not been told.
     Counted(Counted),
+    /// A model of the run was evaluated: the params that came out of this round.
+    Evaluated {
+        /// The round.
+        round: Round,
+    },
     /// The run is over for this process.
     Ended(RunEnd),
     /// The oldest order is durable.
@@ -143,6 +148,11 @@ pub enum Action {
     },
     /// Tell the member that its update is accepted: it will not be asked for it again.
     Accept(Counted),
+    /// Serve the model that came out of this round: its number is kept, if anything is.
+    Serve {
+        /// The round.
+        round: Round,
+    },
     /// Tell the run that its round is committed.
     Step {
         /// The round.

@@ -55,6 +55,20 @@ fn whoever_started_a_run_hears_of_it_once_it_is_durable() {
 }
 
 #[test]
+fn a_model_is_served_once_its_number_is_kept_and_the_rounds_before_it_are_kept_with_it() {
+    let mut desk = Desk::with_run(CADENCE);
+    let (evaluated, serve) = (Event::Evaluated { round: Round(0) }, [Action::Serve { round: Round(0) }]);
+    assert_eq!(desk.commit(0), [step(0)]);
+    assert_eq!(desk.send(evaluated.clone()), [rows(&[0])]);
+    assert_eq!(desk.send(delayed()), []);
+    assert_eq!(desk.keeping.view().paused.as_deref(), Some("the disk is full"));
+    assert_eq!(desk.send(Event::Kept), serve);
+    let mut desk = Desk::new(Storage::Absent);
+    desk.begin(CADENCE, 0, Vec::new(), Origin::Asked);
+    assert_eq!(desk.send(evaluated), serve);
+}
+
+#[test]
 fn a_run_of_an_earlier_process_is_not_begun_again() {
     let mut desk = Desk::new(Storage::Durable);
     assert_eq!(desk.begin(CADENCE, 3, Vec::new(), Origin::Resumed), []);
