@@ -284,7 +284,12 @@ impl ActiveRun {
         }
     }
 
-    fn snapshot(&self, refused_sessions: u64) -> RunStatus {
+    /// Whether nothing more happens in it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    pub(crate) fn snapshot(&self, refused_sessions: u64) -> RunStatus {
         let view = self.run.view();
         let mut reason = self.reason();
         if self.journal.foreign_numerics > 0 {

@@ -38,7 +38,7 @@ use crate::prepare::Cache;
 use crate::recall;
 use crate::roster::Roster;
 use crate::served::ServedModel;
-use crate::status::RunWatch;
+use crate::status::{RunStatus, RunWatch};
 use crate::store::{Folder, Keeper, Left};
 use operator::Preparing;
 
@@ -83,6 +83,9 @@ enum Mode {
     Over,
 }
 
+/// A run's last status, and where it is told.
+type Ending = (watch::Sender<Arc<RunStatus>>, Arc<RunStatus>);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -106,6 +109,8 @@ pub(crate) struct Driver {
     update_limit: watch::Sender<u64>,
     served: watch::Sender<Option<Arc<ServedModel>>>,
     models_served: u64,
+    /// Last states of runs whose end is not kept yet, oldest first.
+    endings: VecDeque<Ending>,
     /// Models that are evaluated and wait for their number, oldest first.
     unnumbered: VecDeque<ServedModel>,
     /// What keeps the state; none if it is not kept.
@@ -144,6 +149,7 @@ impl Driver {
             update_limit,
             served,
             models_served: 0,
+            endings: VecDeque::new(),
             unnumbered: VecDeque::new(),
             keeper: None,
             keeping: Keeping::new(Storage::Absent),

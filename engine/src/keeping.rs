@@ -6,6 +6,7 @@
 //!   an update is counted        ──► │         │ ──► Acknowledge: whoever started the run hears of it         │
 //!   a round is committed        ──► │ Keeping │ ──► Accept: whoever computed the update hears of it          │
 //!   a model is evaluated        ──► │         │ ──► Serve: it has a number that outlives the process         │
+//!                                   │         │ ──► Tell: the run is over, and that is kept                  │
 //!   Kept, Delayed, Lost         ──► └─────────┘ ──► Step: the run goes on with the next round                │
 //!             ▲                          └────────► Contradict, GiveUp: it must not                          │
 //!             └──────────────────────────────────────────────────────────────────────────────────────────────┘
@@ -74,6 +75,8 @@ enum Listener {
     Operator(RunId),
     /// The member whose update was counted.
     Member(Counted),
+    /// Whoever watches the run: it is over once that is kept.
+    Watchers,
     /// The clients of the model that came out of a round: it is not served without a number.
     Clients(Round),
 }
@@ -231,27 +234,31 @@ impl Keeping {
     fn ended(&mut self, ending: RunEnd, out: &mut Vec<Action>) {
         let Some(run) = self.run.take() else { return };
         if self.storage == Storage::Absent || self.planted.has(Bug::EndNotKept) {
-            return;
+            return out.push(Action::Tell);
         }
         let contents = match ending {
             RunEnd::Orderly => Contents::Whole,
             // The state after a failure is of no use; what was kept before stays.
             RunEnd::Failed => Contents::Rows,
         };
-        self.order(contents, run.unkept, Listener::Nobody, out);
+        self.order(contents, run.unkept, Listener::Watchers, out);
     }
 
     fn kept(&mut self, out: &mut Vec<Action>) {
+        let mut served = None;
         match self.orders.pop_front() {
             Some(Listener::Operator(run)) => out.push(Action::Acknowledge { run }),
             Some(Listener::Member(counted)) => out.push(Action::Accept(counted)),
-            Some(Listener::Clients(round)) => out.push(Action::Serve { round }),
+            Some(Listener::Watchers) => out.push(Action::Tell),
+            Some(Listener::Clients(round)) => served = Some(Action::Serve { round }),
             Some(Listener::Nobody) | None => {}
         }
         self.obstacle = None;
+        // The run first: clients have a model to ask meanwhile.
         if !self.planted.has(Bug::HeldRoundForgotten) {
             self.go_on(out);
         }
+        out.extend(served);
     }
 
     fn order(&mut self, contents: Contents, rounds: Vec<Commit>, listener: Listener, out: &mut Vec<Action>) {

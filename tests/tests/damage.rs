@@ -145,7 +145,10 @@ fn every_damage(folder: &Path, other: &Path, digest: &str) {
             }
         }
     }
-    println!("{seen:#?}");
+    for what in ["blobs", "lock", "state.sqlite"] {
+        let has = |outcome| seen.contains_key(&(what.to_owned(), outcome));
+        assert!(has("refused") && has("went on"), "{what}: {seen:?}");
+    }
     assert!(wrong.is_empty(), "{} of them went wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -143,6 +143,11 @@ impl Driver {
                     self.events.push_back(run::Event::Stepped { round, params });
                 }
                 Action::Serve { round } => self.serve(round),
+                Action::Tell => {
+                    if let Some((watchers, last)) = self.endings.pop_front() {
+                        watchers.send_replace(last);
+                    }
+                }
                 Action::Contradict(differs) => self.contradict(&differs),
                 Action::GiveUp => {
                     if let Some(failure) = self.failure.take() {

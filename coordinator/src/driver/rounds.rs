@@ -43,7 +43,7 @@ impl Driver {
             self.actions = actions;
         }
         self.events.clear();
-        if let Some(active) = self.active.as_ref().filter(|_| news) {
+        if let Some(active) = self.active.as_ref().filter(|active| news && !active.is_over()) {
             active.publish(self.refused_sessions);
         }
         self.conclude();
@@ -326,8 +326,12 @@ impl Driver {
 
     /// Once the run is over: everyone hears it, and its last status is kept.
     fn conclude(&mut self) {
-        if self.active.as_ref().is_none_or(|active| active.outcome.is_none()) {
-            return;
+        let Some(active) = self.active.as_ref().filter(|active| active.is_over()) else { return };
+        if active.shut_down {
+            // The next process goes on with it, and this one will not be there when that is kept.
+            active.publish(self.refused_sessions);
+        } else {
+            self.endings.push_back((active.status.clone(), Arc::new(active.snapshot(self.refused_sessions))));
         }
         self.keep_end();
         let Some(active) = self.active.take() else { return };

@@ -77,7 +77,9 @@ impl RunService for Runs {
 
     async fn stop_run(&self, request: Request<v1::StopRunRequest>) -> Result<Response<v1::StopRunResponse>, Status> {
         let run = named(&request.get_ref().run)?;
-        let watch = self.ask(|reply| Message::Stop { run, reply }).await?;
+        let mut watch = self.ask(|reply| Message::Stop { run, reply }).await?;
+        // It is over once that is kept. An error means that the coordinator is, too.
+        let _ = watch.wait_for(|status| status.phase.is_over()).await;
         let status = Some(encode(&watch.borrow()));
         Ok(Response::new(v1::StopRunResponse { status }))
     }

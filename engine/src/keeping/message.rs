@@ -153,6 +153,8 @@ pub enum Action {
         /// The round.
         round: Round,
     },
+    /// Tell whoever watches that the run is over, the oldest that is and was not told of.
+    Tell,
     /// Tell the run that its round is committed.
     Step {
         /// The round.

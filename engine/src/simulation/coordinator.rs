@@ -282,7 +282,8 @@ impl World {
         let now = self.now;
         self.trace(|| format!("run <- {event:?}"));
         match event {
-            Event::Stepped { .. } | Event::Evaluated { .. } => self.coordinator.owes = false,
+            Event::Stepped { .. } => self.coordinator.owes = false,
+            Event::Evaluated { round } => self.coordinator.owes &= round.next().0 < self.scenario.run.rounds,
             Event::Joined(_)
             | Event::Left { .. }
             | Event::Heartbeat { .. }

@@ -18,7 +18,7 @@ use super::worker::Worker;
 use super::{Summary, Totals, Trace, Violation};
 use crate::digest::Digest;
 use crate::id::{Round, RunId, Time};
-use crate::keeping::Epoch;
+use crate::keeping::{self, Epoch};
 use crate::planted::Bug;
 use crate::run::{Event, Outcome};
 use crate::session::{self, Task};
@@ -288,7 +288,7 @@ impl World {
                 self.stepped(round, params, units)
             }
             Happening::Evaluated { epoch, round } if self.is_present(epoch) => {
-                self.run_handles(Event::Evaluated { round })
+                self.keep(keeping::Event::Evaluated { round })
             }
             Happening::Stepped { .. } | Happening::Evaluated { .. } => Ok(()),
             Happening::Written { epoch } => self.written(epoch),

@@ -69,6 +69,14 @@ fn a_model_is_served_once_its_number_is_kept_and_the_rounds_before_it_are_kept_w
 }
 
 #[test]
+fn a_run_is_over_for_others_once_that_is_kept() {
+    let mut desk = Desk::with_run(CADENCE);
+    assert_eq!(desk.end(RunEnd::Orderly), [whole(&[])]);
+    assert_eq!(desk.send(delayed()), []);
+    assert_eq!(desk.send(Event::Kept), [Action::Tell]);
+}
+
+#[test]
 fn a_run_of_an_earlier_process_is_not_begun_again() {
     let mut desk = Desk::new(Storage::Durable);
     assert_eq!(desk.begin(CADENCE, 3, Vec::new(), Origin::Resumed), []);
@@ -80,7 +88,7 @@ fn where_nothing_is_kept_nothing_is_waited_for() {
     let cadence = Cadence { durability: Durability::EveryRound, ..CADENCE };
     assert_eq!(desk.begin(cadence, 0, Vec::new(), Origin::Asked), [acknowledge()]);
     assert_eq!(desk.wait(5_000).commit(0), [step(0)]);
-    assert_eq!(desk.end(RunEnd::Orderly), []);
+    assert_eq!(desk.end(RunEnd::Orderly), [Action::Tell]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) fn kinds(folder: &Path, file: &Path, files: &[PathBuf], other: &Path)
         {
             let at = at.clone();
             kind("unreadable", move |folder| {
-                let nobody = fs::Permissions::from_mode(0);
+                let nobody = fs::Permissions::from_mode(0o000);
                 fs::set_permissions(folder.join(at), nobody).expect("permissions can be set");
             })
         },
