@@ -2,7 +2,7 @@
 
 use syngrad::client::{Phase, RunStatus};
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec};
+use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, Partition};
 use syngrad_tests::fleet;
 use syngrad_tests::program::Program;
 use syngrad_tests::specs;
@@ -39,7 +39,7 @@ async fn what_was_counted_and_served_outlives_the_coordinator() {
     for seed in [1, 2] {
         let mut spec = specs::sync_sgd(seed).spec().clone();
         spec.model = ModelSpec::Mlp { inputs: 784, hidden: vec![16], classes: 10 };
-        spec.data = DataSpec::Mnist { limit: Some(1_200) };
+        spec.data = DataSpec::Mnist { limit: Some(1_200), partition: Partition::default() };
         spec.algorithm = Algorithm::SyncSgd { epochs: 3, units: 6, unit_samples: 20 };
         let spec = CanonicalSpec::new(spec).expect("every value is in its range");
         let mut client = fleet.client().await.expect("the coordinator listens");

@@ -20,7 +20,7 @@ use crate::digest::Digest;
 use crate::id::{Round, RunId, Time};
 use crate::keeping::{self, Epoch};
 use crate::planted::Bug;
-use crate::run::{Event, Outcome};
+use crate::run::Outcome;
 use crate::session::{self, Task};
 
 /// How long a world goes on after its run is over: what is under way then must do no harm.
