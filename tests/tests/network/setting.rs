@@ -64,7 +64,7 @@ pub(crate) fn spec(seed: u64, epochs: u32) -> CanonicalSpec {
 
 /// A coordinator and its address.
 pub(crate) fn coordinator() -> (Running, String) {
-    let bind = ["coordinator", "serve", "--insecure", "--bind", "127.0.0.1:0", "-o", "json"];
+    let bind = ["coordinator", "serve", "--insecure", "--no-state", "--bind", "127.0.0.1:0", "-o", "json"];
     let (process, line) = Running::start_with_line(NODE.command(&[&bind[..], &["--silence-ms", SILENCE_MS]].concat()));
     let announced: serde_json::Value = serde_json::from_str(&line).expect("the first line is JSON");
     (process, announced["address"].as_str().expect("an address is text").to_owned())
