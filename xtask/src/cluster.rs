@@ -1,5 +1,6 @@
 //! A coordinator that keeps its state, its workers, and an operator who watches: real processes around one run.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -102,6 +103,10 @@ pub(crate) struct Cluster {
     /// The run's id, once its start was acknowledged.
     pub(crate) run: Option<String>,
     pub(crate) status: Status,
+    /// Each worker's own samples, if it has any.
+    pub(crate) samples: Vec<PathBuf>,
+    /// Rounds of which each worker was told that its update is accepted.
+    pub(crate) accepted: Vec<BTreeSet<u32>>,
     lives: u32,
     began: Instant,
 }
@@ -125,6 +130,8 @@ impl Cluster {
             last_words: None,
             run: None,
             status: Status::default(),
+            samples: Vec::new(),
+            accepted: vec![BTreeSet::new(); workers],
             lives: 0,
             began: Instant::now(),
         })
@@ -150,6 +157,9 @@ impl Cluster {
         let partner = format!("partner-{index}");
         let mut arguments = vec!["worker", "join", &self.address, "--insecure", "--exit-with-stdin", "-o", "jsonl"];
         arguments.extend(["--partner", &partner]);
+        if let Some(samples) = self.samples.get(index) {
+            arguments.extend(["--data", text(samples)]);
+        }
         let mut command = self.program.command(&arguments);
         command.env("SYNGRAD_LOG", "warn,syngrad_worker=debug");
         let process = Process::start(command, &self.worker_log(index), self.tell.clone())?;
@@ -207,7 +217,12 @@ impl Cluster {
                 Some(News::WatchEnded(self.envelope.take()))
             }
             Event::Closed(ticket) => self.workers.iter().position(|worker| is(worker, ticket)).map(News::WorkerEnded),
-            Event::Said(..) => None,
+            Event::Said(ticket, line) => {
+                if let Some(worker) = self.workers.iter().position(|worker| is(worker, ticket)) {
+                    self.accepted[worker].extend(accepted(&line));
+                }
+                None
+            }
         })
     }
 
@@ -283,6 +298,12 @@ impl Cluster {
         self.workers.iter_mut().for_each(|worker| *worker = None);
         Ok(())
     }
+}
+
+/// The round of a line such as `the update of round 3 is accepted`.
+fn accepted(line: &Value) -> Option<u32> {
+    let text = line["text"].as_str().filter(|text| text.contains("is accepted"))?;
+    text.split("round ").nth(1)?.split(' ').next()?.parse().ok()
 }
 
 /// Trains `spec` in one process: where every other run of it must end, too.

@@ -6,6 +6,7 @@
 //! makes on that file since `strace` took hold, which it does at the process's start (`opening`) or when it listens
 //! (`serving`). Calls on sockets and logs are none of these.
 
+mod samples;
 mod scenario;
 mod strace;
 mod summary;
@@ -148,6 +149,9 @@ fn stage(program: &Program, scenario: Scenario) -> Result<Stage, Failure> {
 }
 
 fn expected(program: &Program, scenario: &Scenario) -> Result<Expected, Trouble> {
+    if !scenario.partners.is_empty() {
+        return trial::learn(program, scenario);
+    }
     let spec = tempfile::NamedTempFile::with_suffix(".toml")?;
     std::fs::write(spec.path(), &scenario.spec)?;
     undisturbed(program, spec.path())
@@ -217,12 +221,15 @@ fn try_one(program: &Program, point: &Point<'_>) -> Tried {
     let Point { stage, fault, step } = point;
     let injection = (step.hold, Some((*fault, (*step).clone())));
     let trial = Trial::new(program, &stage.scenario, &stage.expected, stage.template.path(), injection);
+    let mut reused = 0;
     let outcome = trial.map_err(|why| why.to_string()).and_then(|mut trial| {
-        trial.live().map_err(|why| {
+        let outcome = trial.live();
+        reused = trial.reused;
+        outcome.map_err(|why| {
             let mut scene = trial.cluster.scene;
             scene.tell(&why.to_string());
             format!("{why}; its logs and its state are in {}", scene.keep().display())
         })
     });
-    Tried { name: point.name(), fault: *fault, call: step.call.clone(), file: step.kind_of_file(), outcome }
+    Tried { name: point.name(), fault: *fault, call: step.call.clone(), file: step.kind_of_file(), reused, outcome }
 }

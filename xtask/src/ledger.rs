@@ -110,6 +110,12 @@ impl Kept {
         self.phase == "completed"
     }
 
+    /// Where a run ended to which nothing was done.
+    pub(crate) fn end(&self) -> Option<Expected> {
+        let last = self.rows.last().filter(|_| self.is_completed())?;
+        Some(Expected { params: last.params, chain: last.chain, rounds: self.rounds() })
+    }
+
     /// How many rounds are in the ledger.
     pub(crate) fn rounds(&self) -> u32 {
         self.rows.last().map_or(0, |row| row.round + 1)

@@ -93,7 +93,7 @@ fn spec(seed: u64, stream: &mut Stream) -> (String, u32) {
             [stream.below(4) as usize];
     let waits_for_disk = durability == "every_round" || cadence == 1;
     let fedavg = stream.below(2) == 1;
-    let rounds: u32 = if waits_for_disk { 300 } else { 1_200 };
+    let rounds: u32 = if waits_for_disk { 200 } else { 600 };
     let algorithm = match fedavg {
         true => format!(
             "kind = \"fedavg\"\nrounds = {rounds}\nunits = 6\nlocal_epochs = 1\nlocal_batch = 20\n\

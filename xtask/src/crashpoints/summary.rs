@@ -18,6 +18,8 @@ pub(super) struct Tried {
     pub(super) call: String,
     /// The kind of file: one for all blobs.
     pub(super) file: &'static str,
+    /// Accepted updates that a successor took from the state.
+    pub(super) reused: usize,
     pub(super) outcome: Result<Outcome, String>,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct Summary {
     tried: usize,
     /// Of those, the ones at which the fault happened; the others were not reached this time.
     struck: usize,
+    /// Accepted updates of partners' own samples, beyond the checkpoint, that no partner was asked for again.
+    updates_reused: usize,
     by_fault: BTreeMap<Fault, BTreeMap<String, Row>>,
     /// Failed calls that had no consequence, by call and kind of file.
     unnoticed: BTreeMap<String, usize>,
@@ -58,7 +62,7 @@ impl Summary {
         let mut by_fault = BTreeMap::<Fault, BTreeMap<String, Row>>::new();
         let (mut unnoticed, mut failures) = (BTreeMap::<String, usize>::new(), Vec::new());
         let mut struck = 0;
-        for Tried { name, fault, call, file, outcome } in tried {
+        for Tried { name, fault, call, file, reused: _, outcome } in tried {
             let row = by_fault.entry(*fault).or_default().entry(call.clone()).or_default();
             row.tried += 1;
             match outcome {
@@ -76,7 +80,17 @@ impl Summary {
                 }
             }
         }
-        Self { points, tried: tried.len(), struck, by_fault, unnoticed, failures, seconds: took.as_secs_f64() }
+        let updates_reused = tried.iter().map(|tried| tried.reused).sum();
+        Self {
+            points,
+            tried: tried.len(),
+            struck,
+            updates_reused,
+            by_fault,
+            unnoticed,
+            failures,
+            seconds: took.as_secs_f64(),
+        }
     }
 
     pub(super) fn failures(&self) -> usize {
@@ -97,6 +111,7 @@ impl fmt::Display for Summary {
             self.struck,
             self.failures()
         )?;
+        writeln!(f, "{} accepted updates of partners' own samples were not asked for again", self.updates_reused)?;
         writeln!(f, "  fault  at          tried  killed   ended  paused  unnoticed  not reached  failed")?;
         for (fault, rows) in &self.by_fault {
             for (call, Row { tried, outcomes, failed }) in rows {

@@ -10,6 +10,7 @@ use std::process::ExitStatus;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::samples;
 use super::scenario::{Scenario, Start, copy};
 use super::strace::{Attached, Fault, Hold, Step, Strace};
 use crate::cluster::{Cluster, News, Trouble};
@@ -41,6 +42,62 @@ pub(crate) enum Outcome {
     NotReached,
 }
 
+/// Where a run of `scenario` ends to which nothing is done. Samples that partners keep are nowhere together, so that this
+/// takes real workers.
+pub(crate) fn learn(program: &Program, scenario: &Scenario) -> Result<Expected, Trouble> {
+    let mut cluster = cluster(program, scenario, Scene::new("undisturbed")?)?;
+    cluster.start_coordinator(|command| command)?;
+    loop {
+        match cluster.next(None)? {
+            News::Listening => {
+                start_workers(&mut cluster)?;
+                cluster.watch()?;
+            }
+            News::Status(status) if status.is_over() => break,
+            News::CoordinatorEnded => return Err(Trouble::Ended("coordinator".to_owned())),
+            News::WorkerEnded(index) => return Err(Trouble::Ended(format!("worker {index}"))),
+            News::WatchEnded(envelope) => {
+                return Err(Trouble::Broken(format!("the run did not start: {}", envelope.unwrap_or_default())));
+            }
+            News::Status(_) | News::Started | News::Time => {}
+        }
+    }
+    cluster.end()?;
+    cluster.kept()?.end().ok_or_else(|| Trouble::Broken("the undisturbed run did not complete".to_owned()))
+}
+
+fn cluster(program: &Program, scenario: &Scenario, scene: Scene) -> io::Result<Cluster> {
+    let mut cluster = Cluster::new(program, scene, &scenario.spec, scenario.workers())?;
+    for (index, &count) in scenario.partners.iter().enumerate() {
+        let folder = cluster.scene.file(&format!("samples-{index}"));
+        samples::write(&folder, count, index as u64)?;
+        cluster.samples.push(folder);
+    }
+    Ok(cluster)
+}
+
+/// Starts the workers that are not there.
+fn start_workers(cluster: &mut Cluster) -> Result<(), Trouble> {
+    let missing: Vec<usize> = (0..cluster.workers.len()).filter(|&index| cluster.workers[index].is_none()).collect();
+    missing.into_iter().try_for_each(|index| cluster.start_worker(index))
+}
+
+/// The rounds of all leases in a worker's log.
+fn leases(log: &Path) -> io::Result<Vec<u32>> {
+    let log = match fs::read_to_string(log) {
+        Ok(log) => log,
+        // It was never started.
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(why) => return Err(why),
+    };
+    let round = |line: &str| {
+        let fields = &serde_json::from_str::<Value>(line).ok()?["fields"];
+        let round = fields["round"].as_u64().filter(|_| fields["message"] == "leased")?;
+        u32::try_from(round).ok()
+    };
+    Ok(log.lines().filter_map(round).collect())
+}
+
 /// A run with a fault.
 #[derive(Debug)]
 pub(crate) struct Trial<'a> {
@@ -53,6 +110,8 @@ pub(crate) struct Trial<'a> {
     /// The steps up to the line that says that it listens.
     opening: BTreeSet<Step>,
     paused: bool,
+    /// Accepted updates of partners' own samples, beyond the checkpoint, that a successor did not ask for again.
+    pub(crate) reused: usize,
     /// Whether the fault had happened when the coordinator was asked to end.
     struck_while_working: bool,
 }
@@ -72,9 +131,20 @@ impl<'a> Trial<'a> {
             copy(template, &scene.state())?;
         }
         let strace = Strace { state: scene.state().canonicalize()?, log: scene.file("strace.log"), injection };
-        let cluster = Cluster::new(program, scene, &scenario.spec, 1)?;
+        let cluster = cluster(program, scenario, scene)?;
         let (attached, opening, paused, struck_while_working) = (None, BTreeSet::new(), false, false);
-        Ok(Self { cluster, scenario, expected, strace, hold, attached, opening, paused, struck_while_working })
+        Ok(Self {
+            cluster,
+            scenario,
+            expected,
+            strace,
+            hold,
+            attached,
+            opening,
+            paused,
+            reused: 0,
+            struck_while_working,
+        })
     }
 
     /// Lives through it; what came of the fault, if nothing is lost.
@@ -84,7 +154,12 @@ impl<'a> Trial<'a> {
         if matches!(end, Outcome::Killed | Outcome::Ended) {
             let kept = self.cluster.bury_coordinator()?;
             self.check_promises(kept.as_ref())?;
+            let (accepted, leases) = (self.cluster.accepted.clone(), self.leases()?);
+            let from = kept.as_ref().map_or(0, Kept::checkpoint);
             self.second_life(kept)?;
+            self.check_spool(&accepted, &leases)?;
+            let private = accepted.iter().filter(|_| !self.scenario.partners.is_empty());
+            self.reused = private.map(|rounds| rounds.range(from..).count()).sum();
         }
         self.cluster.kept()?.check(self.expected)?;
         Ok(end)
@@ -121,7 +196,7 @@ impl<'a> Trial<'a> {
             match self.cluster.next(None)? {
                 News::Listening => {
                     self.take_hold()?;
-                    self.cluster.start_worker(0)?;
+                    start_workers(&mut self.cluster)?;
                     self.follow()?;
                 }
                 News::Status(status) => {
@@ -209,20 +284,26 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The newest round that the worker had a lease of: proof from the other side that the one before was over.
+    /// The newest round that a worker had a lease of: proof from the other side that the one before was over.
     fn newest_lease(&self) -> io::Result<Option<u32>> {
-        let log = match fs::read_to_string(self.cluster.worker_log(0)) {
-            Ok(log) => log,
-            // It was never started.
-            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(why) => return Err(why),
-        };
-        let round = |line: &str| {
-            let fields = &serde_json::from_str::<Value>(line).ok()?["fields"];
-            let round = fields["round"].as_u64().filter(|_| fields["message"] == "leased")?;
-            u32::try_from(round).ok()
-        };
-        Ok(log.lines().filter_map(round).max())
+        Ok(self.leases()?.concat().into_iter().max())
+    }
+
+    /// The rounds of all leases of each worker, in their order.
+    fn leases(&self) -> io::Result<Vec<Vec<u32>>> {
+        (0..self.scenario.workers()).map(|worker| leases(&self.cluster.worker_log(worker))).collect()
+    }
+
+    /// Checks that no partner was asked again for an update that it had been told was accepted.
+    fn check_spool(&self, accepted: &[BTreeSet<u32>], before: &[Vec<u32>]) -> Result<(), Trouble> {
+        let is_private = !self.scenario.partners.is_empty();
+        for (worker, leases) in self.leases()?.iter().enumerate().filter(|_| is_private) {
+            if let Some(round) = leases[before[worker].len()..].iter().find(|round| accepted[worker].contains(round)) {
+                let what = format!("worker {worker} was leased round {round} again, its update of which was accepted");
+                return Err(Trouble::Broken(what));
+            }
+        }
+        Ok(())
     }
 
     /// A successor to which nothing is done: it ends the run.
@@ -235,9 +316,7 @@ impl<'a> Trial<'a> {
             match self.cluster.next(None)? {
                 News::Listening if completed => break,
                 News::Listening => {
-                    if self.cluster.workers[0].is_none() {
-                        self.cluster.start_worker(0)?;
-                    }
+                    start_workers(&mut self.cluster)?;
                     self.cluster.watch()?;
                 }
                 News::Status(status) if status.is_over() => {
