@@ -65,8 +65,6 @@ impl Membership {
 pub(crate) struct ActiveRun {
     pub(crate) identity: Arc<Identity>,
     pub(crate) plan: Plan,
-    /// Time after which the units of a lease may be given to others; none if never.
-    pub(crate) lease_deadline: Option<Duration>,
     pub(crate) run: Run,
     pub(crate) state: TrainingState,
     pub(crate) aggregate: Aggregate,
@@ -107,7 +105,6 @@ pub(crate) struct ActiveRun {
 pub(crate) struct Parts {
     pub(crate) identity: Arc<Identity>,
     pub(crate) plan: Plan,
-    pub(crate) lease_deadline: Option<Duration>,
     pub(crate) run: Run,
     pub(crate) state: TrainingState,
     pub(crate) aggregate: Aggregate,
@@ -121,25 +118,13 @@ pub(crate) struct Parts {
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            identity,
-            plan,
-            lease_deadline,
-            run,
-            state,
-            aggregate,
-            shards,
-            holdings,
-            spooled,
-            fingerprint,
-            evaluations,
-        } = parts;
+        let Parts { identity, plan, run, state, aggregate, shards, holdings, spooled, fingerprint, evaluations } =
+            parts;
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
         Self {
             identity,
             plan,
-            lease_deadline,
             run,
             state,
             aggregate,

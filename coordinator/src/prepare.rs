@@ -10,7 +10,7 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::keeping::settled;
 use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
-use syngrad_engine::spec::{DataSpec, OnMissing};
+use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
 use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
@@ -127,10 +127,6 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     };
     let identity = Arc::new(Identity::new(run, canonical.clone(), &plan));
     let quorum = QuorumRule::new(&spec.quorum, plan.units());
-    let lease_deadline = match quorum.on_missing {
-        OnMissing::Wait => None,
-        OnMissing::ReLease | OnMissing::Skip => Some(quorum.round_deadline),
-    };
     let config = RunConfig {
         units: plan.units(),
         rounds: plan.rounds(),
@@ -150,7 +146,6 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         shards: cut.map(|cut| Arc::new(Shards::new(dataset, cut))),
         holdings,
         plan,
-        lease_deadline,
         run: Run::new(config)
             .resumed(state.round(), first_lease, settled(&ledger))
             .with_spooled(spooled_units(&spooled)),

@@ -14,8 +14,8 @@
 //! tensor library. Time and seeds are arguments, so a run can be cloned, hashed, replayed and simulated by the million.
 //!
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
-//! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`]; [`keeping`] (what outlives
-//!   a crash)
+//! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
+//!   [`straggler`]; [`keeping`] (what outlives a crash)
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
@@ -39,6 +39,7 @@ pub mod session;
 pub mod simulation;
 pub mod spec;
 pub mod state;
+pub mod straggler;
 mod vectorized;
 
 pub use digest::Digest;

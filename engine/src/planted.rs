@@ -31,6 +31,8 @@ pub enum Bug {
     LostLeaseKept,
     /// Units that are missing at the deadline are not leased to others.
     StragglerKept,
+    /// The units of a lease that takes longer than can be explained are not leased to others.
+    OverdueKept,
     /// A silent member is never dismissed.
     SilentMemberKept,
     /// Two live members have one identity.
@@ -51,7 +53,8 @@ pub enum Bug {
     SilentCoordinatorKept,
     /// A row names a training state that is not durable yet.
     RowBeforeBlob,
-    /// An older coordinator's rows are taken.
+    /// An older coordinator's rows are taken; planted in the simulated store.
+    #[cfg(feature = "simulation")]
     EpochNotCompared,
     /// A coordinator that was started again numbers its leases from 0.
     LeasesNumberedAnew,
@@ -84,7 +87,7 @@ pub enum Bug {
 impl Bug {
     /// All of them.
     #[cfg(feature = "simulation")]
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::DuplicateCounted,
         Self::StaleRoundCounted,
         Self::FutureRoundCounted,
@@ -96,6 +99,7 @@ impl Bug {
         Self::ClosedBelowAllUnits,
         Self::LostLeaseKept,
         Self::StragglerKept,
+        Self::OverdueKept,
         Self::SilentMemberKept,
         Self::IdentityClashAdmitted,
         Self::GoneMemberRetracted,

@@ -34,6 +34,7 @@ mod invariants;
 mod leasing;
 mod member;
 mod message;
+mod overdue;
 mod participation;
 mod round;
 
@@ -47,6 +48,7 @@ use crate::lease::{Allocation, Taken};
 use crate::planted::{Bug, Planted};
 use crate::reject::Rejection;
 use crate::spec::OnMissing;
+use crate::straggler::Spread;
 use member::{Member, Members};
 use message::name_some;
 use participation::Participations;
@@ -74,6 +76,8 @@ pub struct Run {
     /// When the run fails unless a round opens before; none if it may wait for ever.
     open_by: Option<Time>,
     participations: Participations,
+    /// How far from what was expected answers are.
+    spread: Spread,
     /// The round that this process opens first.
     first: Round,
     /// Rounds before this one came out complete once and must do so again.
@@ -110,6 +114,7 @@ impl Run {
             spooled: BTreeMap::new(),
             open_by: None,
             participations: Participations::default(),
+            spread: Spread::default(),
             first: Round(0),
             settled: Round(0),
             counters: Counters::default(),
@@ -168,7 +173,7 @@ impl Run {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         let of_round = match &self.phase {
-            Phase::Collecting(round) => round.deadline,
+            Phase::Collecting(round) => round.deadline.into_iter().chain(round.look_at).min(),
             Phase::Gathering => self.open_by,
             Phase::Stepping | Phase::Evaluating => None,
             Phase::Over(_) => return None,
@@ -284,6 +289,7 @@ impl Run {
 
     fn update(&mut self, now: Time, member: MemberId, header: UpdateHeader, out: &mut Vec<Action>) {
         self.heard(now, member);
+        self.observe(now, member, &header);
         if let Err(why) = self.judge(member, &header) {
             let counter = match (why.is_duplicate(), why.is_late()) {
                 (true, _) => &mut self.counters.duplicates,
@@ -299,10 +305,9 @@ impl Run {
             return out.push(Action::Reject { member, lease: header.lease, why });
         }
         if let Phase::Collecting(round) = &mut self.phase {
-            let leased = round.lease(header.lease).map_or(now, |grant| grant.at);
             round.count(header.lease, &header.units);
             if let Some(member) = self.members.get_mut(member) {
-                member.answered(now, leased, header.units.len());
+                member.malformed = 0;
             }
         }
         self.counters.accepted += 1;
@@ -381,6 +386,7 @@ impl Run {
                 self.dismiss(member, Rejection::Silent, out);
             }
         }
+        self.release_overdue(now, out);
         if let Phase::Collecting(round) = &mut self.phase
             && round.deadline.is_some_and(|deadline| deadline <= now)
         {

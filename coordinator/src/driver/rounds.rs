@@ -97,6 +97,7 @@ impl Driver {
     }
 
     fn assign(&mut self, member: MemberId, lease: &Lease) {
+        let now = self.now();
         let Some(active) = &mut self.active else { return };
         let units = lease.units.iter().map(|&unit| LeasedUnit { unit, source: active.source(unit) });
         let leased = Leased {
@@ -104,7 +105,7 @@ impl Driver {
             round: lease.round,
             lease: lease.id,
             units: units.collect(),
-            deadline: active.lease_deadline,
+            deadline: active.run.due(lease.id).map(|due| due.since(now)),
         };
         let (Some(membership), Some(open)) = (active.members.get_mut(&member), &active.open) else { return };
         let Some(seat) = self.roster.get(membership.session) else { return };

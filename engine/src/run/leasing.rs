@@ -138,14 +138,23 @@ impl Run {
         if self.is_private() {
             self.allocate_to_owners();
         } else if self.stale_allocation {
-            self.allocation.rebalance(&candidates(&self.members, |member| member.planned, &Loads::new()), most);
+            self.release_suspects();
+            let all = candidates(&self.members, |member| member.planned, &Loads::new());
+            self.allocation.rebalance(&self.without_suspects(all), most);
             self.stale_allocation = false;
         } else if self.round.0.is_multiple_of(REPLAN_EVERY) {
-            let measured = candidates(&self.members, |member| member.speed, &Loads::new());
+            let measured = candidates(&self.members, Member::measured, &Loads::new());
+            let measured = self.without_suspects(measured);
             if self.allocation.rebalance_if_faster(&measured, most) {
-                self.members.values_mut().for_each(|member| member.planned = member.speed);
+                self.members.values_mut().for_each(|member| member.planned = member.measured());
             }
         }
+    }
+
+    /// Those of the candidates that may hold units of a new round: all if nobody else is there.
+    fn without_suspects<'a>(&self, candidates: Vec<Candidate<'a>>) -> Vec<Candidate<'a>> {
+        let trusted: Vec<_> = candidates.iter().filter(|of| !self.is_suspect(of.member)).copied().collect();
+        if trusted.is_empty() { candidates } else { trusted }
     }
 
     /// Private units stay with their holder as long as it is there; of several workers of an owner, the one with the
@@ -165,10 +174,12 @@ impl Run {
     }
 
     fn assign(&mut self, now: Time, member: MemberId, units: Units, out: &mut Vec<Action>) {
-        let Phase::Collecting(round) = &mut self.phase else { return };
+        let Phase::Collecting(round) = &self.phase else { return };
         let lease = Lease { id: self.next_lease, round: self.round, units };
         self.next_lease = LeaseId(self.next_lease.0 + 1);
-        round.grant(lease.id, member, lease.units.clone(), now);
+        let due = self.overdue_at(now, member, &lease.units, round.load(member));
+        let Phase::Collecting(round) = &mut self.phase else { return };
+        round.grant(lease.id, member, lease.units.clone(), now, due);
         out.push(Action::Assign { member, lease });
     }
 
@@ -212,7 +223,13 @@ impl Run {
         if self.planted.has(Bug::StragglerKept) {
             return;
         }
-        for (member, units) in self.hand_out(round, &round.missing(), |unit, member| !round.computes(unit, member)) {
+        self.lease_also(now, &round.missing(), out);
+    }
+
+    /// Leases `units` to members that do not compute them yet, too.
+    pub(super) fn lease_also(&mut self, now: Time, units: &Units, out: &mut Vec<Action>) {
+        let Phase::Collecting(round) = &self.phase else { return };
+        for (member, units) in self.hand_out(round, units, |unit, member| !round.computes(unit, member)) {
             self.counters.units_released += units.len() as u64;
             self.assign(now, member, units, out);
         }
@@ -224,10 +241,39 @@ impl Run {
         units: &Units,
         suits: impl Fn(Unit, MemberId) -> bool,
     ) -> BTreeMap<MemberId, Units> {
-        let candidates = candidates(&self.members, |member| member.speed, &round.loads());
+        let candidates = candidates(&self.members, Member::measured, &round.loads());
         let taken = round.taken(|member| self.members.get(member).map(|of| &of.partner));
         let suits = |unit, member| self.may_compute(unit, member) && suits(unit, member);
-        lease::hand_out(units, &candidates, taken, self.most_per_partner(), suits)
+        let most = self.most_per_partner();
+        let trusted = |unit, member| !self.is_suspect(member) && suits(unit, member);
+        let given = lease::hand_out(units, &candidates, taken.clone(), most, trusted);
+        let left: Units =
+            units.iter().filter(|unit| !given.values().any(|units| units.contains(unit))).copied().collect();
+        match left.is_empty() {
+            true => given,
+            false => self.hand_out_to_suspects(&left, &candidates, taken, given, suits),
+        }
+    }
+
+    /// Hands out what nobody else may take to members that may be stopped, on top of what others were given.
+    fn hand_out_to_suspects(
+        &self,
+        left: &Units,
+        candidates: &[Candidate<'_>],
+        mut taken: Taken,
+        mut given: BTreeMap<MemberId, Units>,
+        suits: impl Fn(Unit, MemberId) -> bool,
+    ) -> BTreeMap<MemberId, Units> {
+        for (member, units) in &given {
+            if let Some(member) = self.members.get(*member) {
+                taken.entry(member.partner.clone()).or_default().extend(units);
+            }
+        }
+        let suspected = |unit, member| self.is_suspect(member) && suits(unit, member);
+        for (member, units) in lease::hand_out(left, candidates, taken, self.most_per_partner(), suspected) {
+            given.entry(member).or_default().extend(units);
+        }
+        given
     }
 
     pub(super) fn close(&mut self, out: &mut Vec<Action>) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Joined;
-use crate::id::{MemberId, PartnerName, Time, WorkerId};
+use crate::id::{MemberId, PartnerName, Time, Units, WorkerId};
+use crate::straggler::Pace;
 
 /// A measured speed counts one part in so many against the ones before it.
 const SPEED_MEMORY: u64 = 4;
@@ -25,25 +26,47 @@ pub(super) struct Member {
     pub(super) free_from: Time,
     /// Malformed updates since the last good one.
     pub(super) malformed: u32,
+    pub(super) pace: Pace,
+    /// Units that it has computed before: their samples need not be fetched.
+    pub(super) at_hand: Units,
+    /// Whether it has let a lease become overdue and has not answered since.
+    pub(super) is_suspect: bool,
 }
 
 impl Member {
     pub(super) fn new(now: Time, joined: Joined) -> Self {
         let speed = joined.milli_units_per_second;
         let Joined { worker, partner, .. } = joined;
-        Self { worker, partner, heard: now, speed, planned: speed, free_from: now, malformed: 0 }
+        Self {
+            worker,
+            partner,
+            heard: now,
+            speed,
+            planned: speed,
+            free_from: now,
+            malformed: 0,
+            pace: Pace::default(),
+            at_hand: Units::new(),
+            is_suspect: false,
+        }
     }
 
-    /// Takes note that `units` units, leased at `leased`, were answered at `now`.
-    pub(super) fn answered(&mut self, now: Time, leased: Time, units: usize) {
-        let nanos = now.since(leased.max(self.free_from)).as_nanos().max(1);
+    /// Thousandths of a unit a second: one answer that was held up does not change it once there are a few.
+    pub(super) fn measured(&self) -> u64 {
+        self.pace.milli_units_per_second().unwrap_or(self.speed)
+    }
+
+    /// Takes note that `units` units, leased at `leased`, were answered at `now`; gives the time that this took.
+    pub(super) fn answered(&mut self, now: Time, leased: Time, units: usize) -> Duration {
+        let took = now.since(leased.max(self.free_from));
+        let nanos = took.as_nanos().max(1);
         let sample = u64::try_from((units as u128 * MILLI_NANOS / nanos).max(1)).unwrap_or(u64::MAX);
         self.speed = match self.speed {
             0 => sample,
             known => known - known / SPEED_MEMORY + sample / SPEED_MEMORY,
         };
         self.free_from = now;
-        self.malformed = 0;
+        took
     }
 }
 

@@ -11,7 +11,11 @@ pub(super) struct Grant {
     pub(super) member: MemberId,
     pub(super) units: Units,
     pub(super) at: Time,
+    /// When it is overdue; none if only the round's deadline says so, or if it was noticed.
+    pub(super) due: Option<Time>,
     pub(super) standing: Standing,
+    /// Whether an update came for it.
+    answered: bool,
 }
 
 /// What can still come of a lease.
@@ -30,6 +34,8 @@ pub(super) enum Standing {
 pub(super) struct OpenRound {
     /// When missing units are dealt with; none while the round only waits.
     pub(super) deadline: Option<Time>,
+    /// No lease can be overdue before this moment. It is not moved at every answer.
+    pub(super) look_at: Option<Time>,
     leases: BTreeMap<LeaseId, Grant>,
     counted: Vec<bool>,
     /// Open leases of each unit.
@@ -42,6 +48,7 @@ impl OpenRound {
     pub(super) fn new(units: u32) -> Self {
         Self {
             deadline: None,
+            look_at: None,
             leases: BTreeMap::new(),
             counted: vec![false; units as usize],
             cover: vec![0; units as usize],
@@ -49,15 +56,39 @@ impl OpenRound {
         }
     }
 
-    pub(super) fn grant(&mut self, lease: LeaseId, member: MemberId, units: Units, at: Time) {
+    pub(super) fn grant(&mut self, lease: LeaseId, member: MemberId, units: Units, at: Time, due: Option<Time>) {
+        self.look_at = self.look_at.into_iter().chain(due).min();
         for unit in &units {
             self.cover[unit.0 as usize] += 1;
         }
-        self.leases.insert(lease, Grant { member, units, at, standing: Standing::Open });
+        self.leases.insert(lease, Grant { member, units, at, due, standing: Standing::Open, answered: false });
     }
 
     pub(super) fn lease(&self, lease: LeaseId) -> Option<&Grant> {
         self.leases.get(&lease)
+    }
+
+    /// An update of `units` came from `member` under `lease`: gives when that was leased, the first time.
+    pub(super) fn answered(&mut self, lease: LeaseId, member: MemberId, units: &Units) -> Option<Time> {
+        let grant = self.leases.get_mut(&lease).filter(|grant| grant.member == member && grant.units == *units)?;
+        let first = !std::mem::replace(&mut grant.answered, true);
+        first.then_some(grant.at)
+    }
+
+    /// The open leases that are overdue and were not noticed yet: the member, when it was leased them, and their units.
+    pub(super) fn take_overdue(&mut self, now: Time) -> Vec<(MemberId, Time, Units)> {
+        if self.look_at.is_none_or(|at| now < at) {
+            return Vec::new();
+        }
+        let mut overdue = Vec::new();
+        let open = self.leases.values_mut().filter(|grant| grant.standing == Standing::Open);
+        for grant in open.filter(|grant| grant.due.is_some_and(|due| due <= now)) {
+            grant.due = None;
+            overdue.push((grant.member, grant.at, grant.units.clone()));
+        }
+        let open = self.leases.values().filter(|grant| grant.standing == Standing::Open);
+        self.look_at = open.filter_map(|grant| grant.due).min();
+        overdue
     }
 
     pub(super) fn is_counted(&self, unit: Unit) -> bool {
@@ -164,6 +195,12 @@ impl OpenRound {
 
     fn open(&self) -> impl Iterator<Item = &Grant> {
         self.leases.values().filter(|grant| grant.standing == Standing::Open)
+    }
+
+    /// Units that `member` has still to answer.
+    pub(super) fn load(&self, member: MemberId) -> u32 {
+        let units = self.open().filter(|grant| grant.member == member).map(|grant| grant.units.len()).sum::<usize>();
+        u32::try_from(units).unwrap_or(u32::MAX)
     }
 
     /// Units that each member has still to answer.

@@ -50,6 +50,9 @@ pub enum Breach {
     /// A unit was missing for longer than a deadline, and nobody else was asked.
     #[error("unit {0} is missing for longer than a deadline and only one member computes it")]
     StragglerKept(Unit),
+    /// A lease was overdue by what its worker was told, and nobody else was asked.
+    #[error("unit {0} was to be given to others by now and only one member computes it")]
+    OverdueKept(Unit),
     /// The run waits and nothing will wake it.
     #[error("the run waits without a deadline: {0}")]
     WaitsForEver(String),

@@ -328,6 +328,7 @@ impl World {
             Action::Assign { member, lease } => {
                 let (run, params, round) = (self.coordinator.id, self.coordinator.state.params, lease.round);
                 self.auditor.leases(run, round, &lease.units, &self.disk)?;
+                self.referee.told(self.now, lease.id, self.coordinator.run.due(lease.id));
                 self.tell(member, Down::Leased(Task { run, round, lease: lease.id, units: lease.units, params }));
             }
             Action::Accept { member, lease, units } => self.accept(member, lease, units)?,

@@ -25,6 +25,9 @@ struct Granted {
     member: MemberId,
     partner: PartnerName,
     units: Units,
+    /// When others may be given the units, as the worker was told.
+    due: Option<Time>,
+    at: Time,
 }
 
 pub(super) struct Referee {
@@ -41,6 +44,8 @@ pub(super) struct Referee {
     highest_lease: Option<LeaseId>,
     counted: BTreeMap<Unit, LeaseId>,
     opened: Time,
+    /// When partners were too few last: deadlines begin anew after that.
+    too_few: Option<Time>,
     /// When anything last changed that a deadline depends on.
     changed: Time,
     over: bool,
@@ -60,6 +65,7 @@ impl Referee {
             highest_lease: None,
             counted: BTreeMap::new(),
             opened: Time(0),
+            too_few: None,
             changed: Time(0),
             over: false,
         }
@@ -131,6 +137,9 @@ impl Referee {
     fn leave(&mut self, now: Time, member: MemberId) {
         self.members.remove(&member);
         self.changed = now;
+        if self.partners() < self.config.quorum.min_partners {
+            self.too_few = Some(now);
+        }
     }
 
     fn judge(&mut self, now: Time, action: &Action) -> Result<(), Breach> {
@@ -197,11 +206,19 @@ impl Referee {
             return Err(Breach::LeasedWrongly(*id));
         }
         self.highest_lease = Some(*id);
-        self.leases.insert(*id, Granted { member, partner: partner.clone(), units: units.clone() });
+        self.leases.insert(
+            *id,
+            Granted { member, partner: partner.clone(), units: units.clone(), due: None, at: self.opened },
+        );
         match self.held_by(&partner) > self.config.quorum.max_partner_units as usize {
             true => Err(Breach::PartnerOverfull(*id)),
             false => Ok(()),
         }
+    }
+
+    /// The worker is told when others may be given the units of its lease.
+    pub(super) fn told(&mut self, now: Time, lease: LeaseId, due: Option<Time>) {
+        self.leases.entry(lease).and_modify(|granted| (granted.due, granted.at) = (due, now));
     }
 
     fn held_by(&self, partner: &PartnerName) -> usize {
@@ -303,13 +320,31 @@ impl Referee {
             && self.config.quorum.max_partner_units >= self.config.units
             && self.partners() >= self.config.quorum.min_partners;
         let settled = self.changed.after(self.config.quorum.round_deadline).after(SLACK) < now;
-        if self.open.is_none() || !releases || !settled || self.members.len() < 2 {
+        if self.open.is_none() || !releases || self.members.len() < 2 {
             return Ok(());
         }
-        let lonely = |unit: &Unit| {
-            let open = self.leases.values().filter(|granted| self.is_open(granted) && granted.units.contains(unit));
-            !self.counted.contains_key(unit) && open.map(|granted| granted.member).collect::<BTreeSet<_>>().len() < 2
-        };
+        self.check_overdue(now)?;
+        if !settled {
+            return Ok(());
+        }
+        let lonely = |unit: &Unit| self.is_lonely(*unit);
         (0..self.config.units).map(Unit).find(lonely).map_or(Ok(()), |unit| Err(Breach::StragglerKept(unit)))
+    }
+
+    /// Others have been given the units of every lease that is overdue, unless something has changed since.
+    fn check_overdue(&self, now: Time) -> Result<(), Breach> {
+        let passed = |granted: &&Granted| {
+            let due = granted.due.filter(|due| self.changed <= *due && due.after(SLACK) < now);
+            due.is_some() && self.too_few.is_none_or(|at| at < granted.at)
+        };
+        let overdue = self.leases.values().filter(|granted| self.is_open(granted)).filter(passed);
+        let mut units = overdue.flat_map(|granted| &granted.units);
+        units.find(|unit| self.is_lonely(**unit)).map_or(Ok(()), |unit| Err(Breach::OverdueKept(*unit)))
+    }
+
+    /// Whether a missing unit is computed by fewer than two members.
+    fn is_lonely(&self, unit: Unit) -> bool {
+        let open = self.leases.values().filter(|granted| self.is_open(granted) && granted.units.contains(&unit));
+        !self.counted.contains_key(&unit) && open.map(|granted| granted.member).collect::<BTreeSet<_>>().len() < 2
     }
 }

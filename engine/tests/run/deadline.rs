@@ -31,9 +31,9 @@ fn a_sum_of_which_some_units_are_counted_is_a_duplicate_as_a_whole() {
     let counted = Rejection::AlreadyCounted { unit: Unit(0) };
     assert_eq!(table.update(1, 0, 0, &[0, 1]), [reject(1, 0, counted)]);
     assert_eq!(table.run.waiting_for(), for_updates(0, 2, &[4]));
-    let others = [assign(1, 0, 4, &[3]), assign(3, 0, 5, &[1])];
+    let others = [assign(2, 0, 4, &[3]), assign(3, 0, 5, &[1])];
     assert_eq!(table.send(left(4)), others, "no sum that is under way could bring units 1 and 3");
-    assert_eq!(table.update(1, 0, 4, &[3]), [accept(1, 4, &[3])]);
+    assert_eq!(table.update(2, 0, 4, &[3]), [accept(2, 4, &[3])]);
     assert_eq!(table.update(3, 0, 5, &[1]), [accept(3, 5, &[1]), close(0, &[0, 1, 2, 3])]);
 }
 

@@ -5,6 +5,7 @@ mod deadline;
 mod members;
 mod private;
 mod rounds;
+mod straggler;
 mod update;
 
 use std::time::Duration;
