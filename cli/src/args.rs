@@ -8,7 +8,10 @@ mod run;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use bench::{AggregateArgs, BenchCommand, ExactnessArgs, FederatedArgs, RoundArgs, ThroughputArgs};
+pub use bench::{
+    AggregateArgs, BenchCommand, DurabilityArgs, ExactnessArgs, FederatedArgs, RoundArgs, ScaleArgs, SoakArgs,
+    ThroughputArgs,
+};
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
 pub use local::{

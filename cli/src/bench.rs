@@ -3,9 +3,13 @@
 mod aggregate;
 mod cluster;
 mod document;
+mod durability;
 mod exactness;
 mod federated;
+mod memory;
 mod round;
+mod scale;
+mod soak;
 mod throughput;
 
 use crate::args::BenchCommand;
@@ -20,5 +24,8 @@ pub(crate) fn run(command: &BenchCommand, output: Output) -> Result<Exit, Failur
         BenchCommand::Aggregate(args) => aggregate::run(args, output),
         BenchCommand::Exactness(args) => exactness::run(args, output),
         BenchCommand::Federated(args) => federated::run(args, output),
+        BenchCommand::Soak(args) => soak::run(args, output),
+        BenchCommand::Scale(args) => scale::run(args, output),
+        BenchCommand::Durability(args) => durability::run(args, output),
     }
 }

@@ -106,6 +106,10 @@ impl Failure {
         Self::new(Code::TargetMissed, format!("the test accuracy is {accuracy}, the target {target}"))
     }
 
+    pub(crate) fn bar_missed(why: &str) -> Self {
+        Self::new(Code::BarMissed, why.to_owned())
+    }
+
     pub(crate) fn missing_insecure(what: &str) -> Self {
         let message = format!("{what} without TLS must be asked for with --insecure, and stays on this machine");
         Self::new(Code::InsecureAddress, message)

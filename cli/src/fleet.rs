@@ -86,6 +86,12 @@ impl Fleet {
         &self.address
     }
 
+    /// The system's number of the coordinator's process; none if it has ended.
+    #[must_use]
+    pub fn coordinator_id(&self) -> Option<u32> {
+        self.coordinator.id()
+    }
+
     /// Starts `count` workers, each on a core of its own if there are several and the machine has as many.
     ///
     /// # Errors

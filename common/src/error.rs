@@ -205,6 +205,8 @@ codes! {
     ChecksFailed = "E0905", Failed;
     /// Someone interrupted the command.
     Interrupted = "E0906", Failed;
+    /// A measurement is not what was asked for.
+    BarMissed = "E0907", Failed;
     /// A code of a newer release.
     Unlisted = "E0999", Failed;
 }

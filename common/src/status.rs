@@ -104,7 +104,7 @@ fn grpc(code: Code) -> tonic::Code {
         | Code::UnitsDiffer
         | Code::AlreadyCounted
         | Code::PartnerFull => tonic::Code::FailedPrecondition,
-        Code::RunFailed | Code::TargetMissed => tonic::Code::Aborted,
+        Code::RunFailed | Code::TargetMissed | Code::BarMissed => tonic::Code::Aborted,
         Code::DataCorrupt | Code::ShardCorrupt => tonic::Code::DataLoss,
         Code::Internal | Code::LocalFile | Code::ProcessFailed | Code::ChecksFailed | Code::Unlisted => {
             tonic::Code::Internal

@@ -19,6 +19,12 @@ pub enum BenchCommand {
     /// Test accuracy and bytes of federated algorithms on even and skewed data, and what two institutions gain by
     /// training together. Takes minutes; needs QMNIST's labels.
     Federated(FederatedArgs),
+    /// Whether the coordinator's memory stays flat over many rounds, with its state on disk. Linux only.
+    Soak(SoakArgs),
+    /// Memory and round time of a coordinator with more and more workers. Linux only.
+    Scale(ScaleArgs),
+    /// Rounds a second with state kept as specs ask for it, beside none at all.
+    Durability(DurabilityArgs),
 }
 
 /// Of `bench round`.
@@ -113,4 +119,54 @@ pub struct FederatedArgs {
     /// Where the samples are.
     #[command(flatten)]
     pub data: DataDir,
+}
+
+/// Of `bench soak`.
+#[derive(Debug, Args)]
+pub struct SoakArgs {
+    /// Rounds.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=10_000_000))]
+    pub rounds: u32,
+    /// Worker processes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// Params of the model, each an f32.
+    #[arg(long, default_value_t = 118_282)]
+    pub params: u32,
+}
+
+/// Of `bench scale`.
+#[derive(Debug, Args)]
+pub struct ScaleArgs {
+    /// Numbers of workers, each a task of one process.
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 64, 256],
+        value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub workers: Vec<u32>,
+    /// Rounds with each.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub rounds: u32,
+    /// Params of the model, each an f32.
+    #[arg(long, default_value_t = 1_000)]
+    pub params: u32,
+}
+
+/// Of `bench durability`.
+#[derive(Debug, Args)]
+pub struct DurabilityArgs {
+    /// Rounds of each run.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub rounds: u32,
+    /// Runs of each kind, one after another in turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub repetitions: u32,
+    /// Worker processes.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: u32,
+    /// Params of the model, each an f32.
+    #[arg(long, default_value_t = 118_282)]
+    pub params: u32,
+    /// A folder on the disk to measure; a folder of its own is made in it and deleted. The user's own state folder if
+    /// absent.
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
 }

@@ -29,7 +29,8 @@ struct RoundReport {
 
 pub(super) fn run(args: &RoundArgs, output: Output) -> Result<Exit, Failure> {
     let bits = UpdateBits::try_from(args.update_bits).map_err(|why| Failure::usage(&why))?;
-    let spec = CanonicalSpec::new(spec(args, bits)).map_err(|why| Failure::spec(&why))?;
+    let spec = Noop { params: args.params, workers: args.workers, rounds: args.rounds, update_bits: bits, ..NOOP };
+    let spec = spec.spec()?;
     let status = cluster::run(&spec, args.workers, syngrad_model::Device::default(), None, output)?;
     let bytes = status.counters.params_bytes_sent + status.counters.update_bytes_received;
     output.result(&RoundReport {
@@ -45,22 +46,47 @@ pub(super) fn run(args: &RoundArgs, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// A unit a worker, and as many epochs as rounds.
-fn spec(args: &RoundArgs, update_bits: UpdateBits) -> RunSpec {
-    RunSpec {
-        name: "bench-round".to_owned(),
-        seed: 0,
-        model: ModelSpec::Noop { params: args.params as usize },
-        data: DataSpec::Synthetic { samples: args.workers, inputs: 1, classes: 2, partition: Partition::Iid },
-        algorithm: Algorithm::SyncSgd { epochs: args.rounds, units: args.workers, unit_samples: 1 },
-        optimizer: OptimizerSpec::Sgd { learning_rate: 0.001, momentum: 0.0, nesterov: false },
-        schedule: Schedule::Constant,
-        update_bits,
-        quorum: Quorum::default(),
-        evaluation: Evaluation { every_rounds: Some(args.rounds), target_accuracy: None },
-        numerics: Numerics::Strict,
-        checkpoint: Checkpoint::default(),
-        durability: Durability::default(),
+/// A run in which nothing is computed: a unit a worker, and as many epochs as rounds.
+#[derive(Clone, Copy)]
+pub(super) struct Noop {
+    pub(super) params: u32,
+    pub(super) workers: u32,
+    pub(super) rounds: u32,
+    /// Rounds between evaluations; only after the last if none.
+    pub(super) evaluate_every: Option<u32>,
+    pub(super) update_bits: UpdateBits,
+    pub(super) durability: Durability,
+}
+
+/// The usual one.
+pub(super) const NOOP: Noop = Noop {
+    params: 118_282,
+    workers: 1,
+    rounds: 1,
+    evaluate_every: None,
+    update_bits: UpdateBits::ThirtyTwo,
+    durability: Durability::Checkpoint,
+};
+
+impl Noop {
+    pub(super) fn spec(self) -> Result<CanonicalSpec, Failure> {
+        let Self { params, workers, rounds, evaluate_every, update_bits, durability } = self;
+        let spec = RunSpec {
+            name: "bench-round".to_owned(),
+            seed: 0,
+            model: ModelSpec::Noop { params: params as usize },
+            data: DataSpec::Synthetic { samples: workers, inputs: 1, classes: 2, partition: Partition::Iid },
+            algorithm: Algorithm::SyncSgd { epochs: rounds, units: workers, unit_samples: 1 },
+            optimizer: OptimizerSpec::Sgd { learning_rate: 0.001, momentum: 0.0, nesterov: false },
+            schedule: Schedule::Constant,
+            update_bits,
+            quorum: Quorum::default(),
+            evaluation: Evaluation { every_rounds: evaluate_every.or(Some(rounds)), target_accuracy: None },
+            numerics: Numerics::Strict,
+            checkpoint: Checkpoint::default(),
+            durability,
+        };
+        CanonicalSpec::new(spec).map_err(|why| Failure::spec(&why))
     }
 }
 

@@ -54,6 +54,7 @@ type Words = Arc<Mutex<VecDeque<String>>>;
 #[derive(Debug)]
 pub(super) struct Process {
     name: String,
+    id: Option<u32>,
     order: Option<oneshot::Sender<Order>>,
     watcher: JoinHandle<()>,
     first_line: Option<oneshot::Receiver<String>>,
@@ -88,14 +89,20 @@ impl Process {
             reading.spawn(keep_last(stderr, Arc::clone(&words)));
         }
         let stdin = child.stdin.take();
+        let id = child.id();
         let name = name.to_owned();
         let watched = Watched { name: name.clone(), child, stdin, ended };
         let watcher = tokio::spawn(watched.watch(orders, reading));
-        Ok(Self { name, order: Some(order), watcher, first_line: Some(first_line), words })
+        Ok(Self { name, id, order: Some(order), watcher, first_line: Some(first_line), words })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The system's number of it; none if it ended at once.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.id
     }
 
     /// The first line of standard output, or none if the process ended without one.
