@@ -36,16 +36,15 @@ impl Cadence {
     /// The cadence that `spec` asks for.
     #[must_use]
     pub fn new(spec: &RunSpec, plan: &Plan) -> Self {
+        // An update of private samples may have cost hours. Its worker forgets it when the next round opens, so that must
+        // wait until it is kept; and what is spooled for later rounds shall not pile up.
+        let is_private = spec.data.private_samples().is_some();
         Self {
             rounds: plan.rounds(),
             units: plan.units(),
-            // An update of private samples may have cost hours: what is spooled for later rounds shall not pile up.
-            checkpoint_rounds: match spec.data.private_samples() {
-                Some(_) => 1,
-                None => spec.checkpoint.rounds,
-            },
+            checkpoint_rounds: if is_private { 1 } else { spec.checkpoint.rounds },
             checkpoint_time: Duration::try_from_secs_f64(spec.checkpoint.seconds).unwrap_or(Duration::MAX),
-            durability: spec.durability,
+            durability: if is_private { Durability::EveryRound } else { spec.durability },
         }
     }
 }
