@@ -229,7 +229,8 @@ pub struct Quorum {
     /// Units that must have been counted for a round to close; absent means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_units: Option<u32>,
-    /// Seconds after which units that have not been answered are missing.
+    /// Seconds after which units that have not been answered are missing; with `re-lease` others are asked earlier, once it is
+    /// known how long a member takes.
     pub round_deadline_seconds: f64,
     /// The largest part of a round's units that one partner may hold.
     pub max_partner_weight: f64,
