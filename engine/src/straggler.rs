@@ -1,7 +1,7 @@
 //! How long a lease may take before others are asked too: as long as what was seen lately can explain.
 //!
 //! A member's own answers say how long it needs ([`Pace`]); the answers of all say how far off such an expectation can be
-//! without anything being wrong ([`Spread`]): the median of `took / expected`, and [`DEVIATIONS`] median absolute
+//! without anything being wrong ([`Spread`]): the median of `took / expected`, and ten median absolute
 //! deviations on top. Medians, because a few stragglers must not move what counts as one (Rousseeuw and Croux,
 //! "Alternatives to the Median Absolute Deviation", 1993). If everything becomes slower at once, as on a machine that
 //! others use too, so does the expectation. All is integer arithmetic on what the run was told: the same events give the
