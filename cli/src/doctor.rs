@@ -112,7 +112,7 @@ fn port() -> Check {
 fn speed(spec: &RunSpec, device: Device) -> Check {
     const WHAT: &str = "training";
     let spec = RunSpec {
-        data: DataSpec::Synthetic { samples: 20_000, inputs: 784, classes: 10, partition: Partition::Iid },
+        data: DataSpec::Synthetic { samples: 20_000, inputs: 784, classes: 10, partition: Partition::Iid {} },
         evaluation: Evaluation::default(),
         ..spec.clone()
     };

@@ -129,6 +129,9 @@ impl Failure {
     }
 
     pub(crate) fn run_ended(status: &RunStatus) -> Self {
+        if let Some((accuracy, target)) = status.missed_target() {
+            return Self::target_missed(accuracy, target);
+        }
         let (name, phase, reason) = (&status.name, status.phase.word(), &status.reason);
         Self::new(Code::RunFailed, format!("the run {name} {phase}: {reason}"))
     }

@@ -154,6 +154,15 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         aggregate,
         evaluations,
     });
+    // Rounds that are computed again are evaluated again.
+    let opens = active.state.round();
+    let (evaluated, again): (Vec<_>, Vec<_>) = evaluated.into_iter().partition(|point| point.round < opens);
+    let progress = progress.map(|mut progress| {
+        if !again.is_empty() {
+            progress.confusion.clear();
+        }
+        progress
+    });
     active.journal.recall(progress, &round_times, evaluated);
     Ok(Prepared { active, ledger, cache })
 }

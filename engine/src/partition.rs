@@ -52,16 +52,16 @@ impl Cut {
             return Err(PlanError::TooFewSamples { samples, units });
         }
         match *partition {
-            Partition::Iid => Ok(Self { order: seeded_order(seed, samples), bounds: even_bounds(samples, units) }),
-            Partition::Contiguous => Ok(Self { order: (0..samples).collect(), bounds: even_bounds(samples, units) }),
+            Partition::Iid {} => Ok(Self { order: seeded_order(seed, samples), bounds: even_bounds(samples, units) }),
+            Partition::Contiguous {} => Ok(Self { order: (0..samples).collect(), bounds: even_bounds(samples, units) }),
             Partition::Quantity { alpha } => {
                 let sizes = draw::sizes(&mut drawn(seed, Draw::Sizes, 0), alpha, samples, units);
                 Ok(Self { order: seeded_order(seed, samples), bounds: sizes })
             }
             Partition::Shards { shards_per_unit } => labels::shards(seed, labels, units, shards_per_unit),
             Partition::Dirichlet { alpha } => Ok(labels::dirichlet(seed, labels, units, alpha)),
-            Partition::Parity | Partition::Institution => people::by_group(seed, known(samples, origins)?, units),
-            Partition::Writer => people::by_writer(seed, known(samples, origins)?, units),
+            Partition::Parity {} | Partition::Institution {} => people::by_group(seed, known(samples, origins)?, units),
+            Partition::Writer {} => people::by_writer(seed, known(samples, origins)?, units),
         }
     }
 

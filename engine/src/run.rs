@@ -43,7 +43,7 @@ use std::collections::BTreeMap;
 pub use invariants::Invariant;
 pub use message::*;
 
-use crate::id::{LeaseId, MemberId, Round, Time, Units};
+use crate::id::{LeaseId, MemberId, PartnerName, Round, Time, Units};
 use crate::lease::{Allocation, Taken};
 use crate::planted::{Bug, Planted};
 use crate::reject::Rejection;
@@ -211,6 +211,11 @@ impl Run {
     #[must_use]
     pub fn waiting_for(&self) -> Waiting {
         match &self.phase {
+            Phase::Gathering
+                if self.is_private() && self.has_quorum() && self.members.count() >= self.members_needed() =>
+            {
+                self.waiting_for_owners(self.absent_owners())
+            }
             Phase::Gathering => self.waiting_for_members(self.config.units.saturating_sub(self.placeable())),
             Phase::Collecting(round) => {
                 let uncovered = u32::try_from(round.uncovered().len()).unwrap_or(u32::MAX);
@@ -223,7 +228,7 @@ impl Run {
                     }
                     false if self.has_quorum() && self.is_private() => {
                         let absent = round.uncovered().into_iter().filter_map(|unit| self.config.ownership.owner(unit));
-                        Waiting::ForOwners { round: self.round, absent: absent.cloned().collect() }
+                        self.waiting_for_owners(absent.cloned().collect())
                     }
                     false => self.waiting_for_members(uncovered),
                 }
@@ -232,6 +237,11 @@ impl Run {
             Phase::Evaluating => Waiting::ForEvaluation { round: Round(self.config.rounds - 1) },
             Phase::Over(_) => Waiting::Over,
         }
+    }
+
+    fn waiting_for_owners(&self, mut absent: Vec<PartnerName>) -> Waiting {
+        absent.dedup();
+        Waiting::ForOwners { round: self.round, absent }
     }
 
     fn waiting_for_members(&self, unassigned: u32) -> Waiting {

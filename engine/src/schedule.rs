@@ -13,7 +13,7 @@ use crate::spec::Schedule;
 #[must_use]
 pub fn learning_rate(base: f64, schedule: &Schedule, round: Round, rounds: u32) -> f32 {
     let factor = match *schedule {
-        Schedule::Constant => 1.0,
+        Schedule::Constant {} => 1.0,
         Schedule::Linear { final_fraction, warmup_rounds } => {
             decayed(round, rounds, warmup_rounds, final_fraction, |progress| 1.0 - progress)
         }
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_constant_rate_is_the_optimizers() {
-        assert_eq!(rates(&Schedule::Constant, 3), [2.0; 3]);
+        assert_eq!(rates(&Schedule::Constant {}, 3), [2.0; 3]);
     }
 
     #[test]

@@ -176,12 +176,11 @@ pub enum Algorithm {
 }
 
 /// How the server's learning rate moves over the run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Schedule {
-    /// The same rate in every round.
-    #[default]
-    Constant,
+    /// The same rate in every round. The braces let serde refuse unknown keys.
+    Constant {},
     /// From the rate down to `final_fraction` of it in equal steps, after a linear warm-up.
     Linear {
         /// The rate of the last round, as a fraction of the optimiser's.
@@ -283,6 +282,12 @@ pub struct Checkpoint {
     pub rounds: u32,
     /// Seconds from one checkpoint to the next.
     pub seconds: f64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Constant {}
+    }
 }
 
 impl Default for Checkpoint {

@@ -15,7 +15,7 @@ fn spec(unit_samples: u32) -> RunSpec {
         name: "fingerprint".into(),
         seed: 0,
         model: ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 },
-        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid {} },
         algorithm: Algorithm::SyncSgd { epochs: 1, units: 1, unit_samples },
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
         schedule: Default::default(),

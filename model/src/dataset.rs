@@ -333,14 +333,14 @@ impl Dataset {
 /// Whose samples are as far as their index in the file says.
 fn by_index(partition: &Partition, samples: u32) -> Vec<Origin> {
     match partition {
-        Partition::Parity => (0..samples).map(|index| Origin { group: index % 2, writer: index }).collect(),
-        Partition::Iid
-        | Partition::Contiguous
+        Partition::Parity {} => (0..samples).map(|index| Origin { group: index % 2, writer: index }).collect(),
+        Partition::Iid {}
+        | Partition::Contiguous {}
         | Partition::Shards { .. }
         | Partition::Dirichlet { .. }
         | Partition::Quantity { .. }
-        | Partition::Institution
-        | Partition::Writer => Vec::new(),
+        | Partition::Institution {}
+        | Partition::Writer {} => Vec::new(),
     }
 }
 

@@ -97,19 +97,6 @@ impl Worker {
         }
         panic!("the worker ended without saying {words:?}")
     }
-
-    /// Waits until its update of the open round is accepted, and gives the round.
-    async fn rests(&mut self, client: &mut Client) -> u32 {
-        loop {
-            let line = self.says("is accepted").await;
-            let round = line.split("round ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
-            let round: u32 = round.unwrap_or_else(|| panic!("no round in {line:?}"));
-            let status = client.get(None).await.expect("there is a run");
-            if status.rounds_committed == round && status.members.len() == 2 {
-                return round;
-            }
-        }
-    }
 }
 
 struct Consortium {
@@ -153,6 +140,18 @@ impl Consortium {
         let mut client = self.client().await;
         let mut watch = client.watch(None).await.expect("there is a run");
         self.fleet.finish(&mut watch, |_| {}).await.expect("the run ends")
+    }
+
+    /// Waits until the open round lacks nothing but this partner's unit and answers, and gives the round.
+    async fn waits_for(&mut self, partner: &str) -> u32 {
+        let mut client = self.client().await;
+        let mut watch = client.watch(None).await.expect("there is a run");
+        while let Some(status) = self.fleet.next_status(&mut watch).await.expect("nothing breaks") {
+            if status.reason.ends_with(&format!("have no worker here: {partner}")) {
+                return status.rounds_committed;
+            }
+        }
+        panic!("the coordinator stopped telling before it waited for {partner}")
     }
 
     /// Waits until so many rounds are committed.
@@ -217,13 +216,14 @@ async fn an_acknowledged_update_is_never_computed_again() {
     let state = tempfile::tempdir().expect("a folder can be made");
     let mut consortium = Consortium::new(Some(state.path())).await;
     let [mut alpha, mut beta, gamma] = consortium.workers();
-    let mut client = consortium.client().await;
-    client.start(spec(ROUNDS, "").text(), 3).await.expect("a good spec");
+    consortium.client().await.start(spec(ROUNDS, "").text(), 3).await.expect("a good spec");
     consortium.committed(2).await;
-    // Without gamma the round stays open, and the others rest once theirs is accepted.
+    // Without gamma a round stays open, and the others rest once theirs is accepted.
     drop(gamma);
-    let round = alpha.rests(&mut client).await;
-    assert_eq!(beta.rests(&mut client).await, round);
+    let round = consortium.waits_for("gamma").await;
+    for worker in [&mut alpha, &mut beta] {
+        worker.says(&format!("the update of round {round} is accepted")).await;
+    }
     drop((alpha, beta));
     consortium.fleet.kill_coordinator().await.expect("it starts again");
 

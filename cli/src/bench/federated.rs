@@ -39,7 +39,7 @@ const HELD_OUT: u32 = 5_000;
 /// Units of a round.
 const UNITS: u32 = 10;
 
-const PARTITIONS: [Partition; 3] = [Partition::Iid, Partition::Dirichlet { alpha: 0.1 }, Partition::Institution];
+const PARTITIONS: [Partition; 3] = [Partition::Iid {}, Partition::Dirichlet { alpha: 0.1 }, Partition::Institution {}];
 
 #[derive(Serialize)]
 struct FederatedReport {
@@ -231,7 +231,7 @@ fn accuracy_or_nothing(ended: Result<reference::Outcome, ReferenceError>) -> Res
 impl Ground {
     fn open(args: &FederatedArgs) -> Result<Self, Failure> {
         let folder = data_dir(args.data.data_dir.as_deref());
-        let test = Dataset::load(&mnist(None, Partition::Iid), 0, &folder).map_err(|why| Failure::data(&why))?.test;
+        let test = Dataset::load(&mnist(None, Partition::Iid {}), 0, &folder).map_err(|why| Failure::data(&why))?.test;
         let origins = qmnist::origins(QmnistFile::Test, &folder).map_err(|why| Failure::data(&why))?;
         let of = |group: u32| {
             let of = |(index, origin): (usize, &Origin)| (origin.group == group).then_some(index as u32);

@@ -1,6 +1,7 @@
 //! What a run looks like to an operator, as a plain value.
 
 use serde::Serialize;
+use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::{Digest, RunId, WorkerId};
 use syngrad_proto::syngrad::v1 as proto;
 
@@ -195,6 +196,14 @@ impl RunStatus {
     #[must_use]
     pub fn accuracy(&self) -> Option<f64> {
         self.evaluations.last().map(|point| point.accuracy)
+    }
+
+    /// The accuracy and the target that it is below, if that is all that a run failed by.
+    pub(crate) fn missed_target(&self) -> Option<(f64, f64)> {
+        let is_whole = self.phase == Phase::Failed && self.rounds_committed == self.rounds;
+        let spec = CanonicalSpec::parse(&self.spec).ok().filter(|_| is_whole)?;
+        let (accuracy, target) = (self.accuracy()?, spec.spec().evaluation.target_accuracy?);
+        (accuracy < target).then_some((accuracy, target))
     }
 
     /// Samples a second while training.

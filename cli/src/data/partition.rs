@@ -40,14 +40,14 @@ pub(super) fn run(args: &PartitionArgs, output: Output) -> Result<Exit, Failure>
 
 fn partition(args: &PartitionArgs) -> Partition {
     match args.by {
-        PartitionName::Iid => Partition::Iid,
-        PartitionName::Contiguous => Partition::Contiguous,
+        PartitionName::Iid => Partition::Iid {},
+        PartitionName::Contiguous => Partition::Contiguous {},
         PartitionName::Shards => Partition::Shards { shards_per_unit: args.shards_per_unit },
         PartitionName::Dirichlet => Partition::Dirichlet { alpha: args.alpha },
         PartitionName::Quantity => Partition::Quantity { alpha: args.alpha },
-        PartitionName::Parity => Partition::Parity,
-        PartitionName::Institution => Partition::Institution,
-        PartitionName::Writer => Partition::Writer,
+        PartitionName::Parity => Partition::Parity {},
+        PartitionName::Institution => Partition::Institution {},
+        PartitionName::Writer => Partition::Writer {},
     }
 }
 

@@ -58,7 +58,7 @@ fn sync_sgd() -> RunSpec {
         name: "mnist-mlp".to_owned(),
         seed: 0,
         model: ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 },
-        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid {} },
         algorithm: Algorithm::SyncSgd { epochs: 4, units: 4, unit_samples: 128 },
         optimizer: adam(0.012),
         schedule: Schedule::Linear { final_fraction: 0.0, warmup_rounds: 0 },
@@ -85,7 +85,7 @@ fn fedavg() -> RunSpec {
             local_optimizer: adam(0.004),
         },
         optimizer: OptimizerSpec::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false },
-        schedule: Schedule::Constant,
+        schedule: Schedule::Constant {},
         evaluation: Evaluation { every_rounds: None, target_accuracy: Some(TARGET) },
         ..sync_sgd()
     }

@@ -84,6 +84,20 @@ fn an_unknown_key_is_placed_and_answered_with_the_likeliest_one() {
 }
 
 #[test]
+fn a_choice_without_constants_takes_none() {
+    let data = "kind = \"mnist\"\npartition = { kind = \"iid\", alpha = 0.1 }";
+    for (wrong, right, key) in [
+        ("kind = \"mnist\"", data, "alpha"),
+        ("[optimizer]", "[schedule]\nkind = \"constant\"\nwarmup_rounds = 3\n[optimizer]", "warmup_rounds"),
+    ] {
+        let text = GOOD.replace(wrong, right);
+        assert_ne!(text, GOOD);
+        let message = complaint(&text).to_string();
+        assert!(message.contains(key), "{message}");
+    }
+}
+
+#[test]
 fn an_unknown_choice_is_answered_too() {
     let text = GOOD.replace("sync-sgd", "sync-sdg");
     let message = complaint(&text).to_string();

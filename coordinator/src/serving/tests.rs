@@ -38,7 +38,7 @@ fn model(version: u64) -> Arc<ServedModel> {
         round: Round(u32::try_from(version).expect("a small number")),
         model_version: version.to_string(),
         model,
-        data: DataSpec::Mnist { limit: None, partition: Partition::Iid },
+        data: DataSpec::Mnist { limit: None, partition: Partition::Iid {} },
         accuracy: Some(0.1),
     })
 }

@@ -91,7 +91,14 @@ impl Folder {
         })?;
         let blobs = Blobs::open(&path.join("blobs"))?;
         let found = blobs.all()?;
-        let metadata = Sqlite::open(&path.join("state.sqlite"))?;
+        let database = path.join("state.sqlite");
+        // Before anything is written: a database that is made anew here would be taken for the right one next time.
+        let has_database = std::fs::metadata(&database).is_ok_and(|file| file.len() > 0);
+        if !has_database && (!found.is_empty() || lock.metadata().is_ok_and(|file| file.len() > 0)) {
+            let what = format!("{} is of a coordinator, but its database state.sqlite is gone", path.display());
+            return Err(StoreError::Damaged { what });
+        }
+        let metadata = Sqlite::open(&database)?;
         tracing::info!(folder = %path.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
         if metadata.epoch() == Epoch(1) && !found.is_empty() {
             let what = format!("{} has checkpoints, but its database is gone", path.display());

@@ -1,3 +1,7 @@
+//! Folders of state: what is found again, what is refused, and what gives way.
+
+mod log;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -454,38 +458,17 @@ fn a_database_is_held_to_the_folder_that_it_was_made_in() {
     assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("lock")), "{refused:?}");
 }
 
-/// The log of a run, as a kill leaves it.
-fn log_of_a_run(path: &Path) -> PathBuf {
-    let mut folder = Folder::open(path).expect("a new folder");
-    keep(&mut folder, Entry { begun: Some(begun()), ..Entry::default() }, None);
-    for number in 0..8 {
-        keep(&mut folder, Entry { rounds: rows([number]), ..Entry::default() }, None);
-    }
-    let killed = path.join("killed");
-    std::fs::create_dir(&killed).expect("a folder can be made");
-    for file in ["state.sqlite", "state.sqlite-wal"] {
-        std::fs::copy(path.join(file), killed.join(file)).expect("a copy");
-    }
-    killed
-}
-
 #[test]
-fn a_log_that_lost_more_than_a_crash_can_tear_is_refused() {
-    let path = folder();
-    let killed = log_of_a_run(path.path());
-    let log = killed.join("state.sqlite-wal");
-    let whole = std::fs::read(&log).expect("the log");
-    let page = 4096 + 24;
-    let damages = [("header", 0), ("sum of the header", 31), ("salt", 32 + 8), ("first page", 32 + 100)];
-    for (name, byte) in damages {
-        let mut damaged = whole.clone();
-        damaged[byte] ^= 1;
-        std::fs::write(&log, damaged).expect("the log can be written");
-        let refused = Sqlite::open(&killed.join("state.sqlite")).map(drop);
-        assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("-wal")), "{name}: {refused:?}");
+fn a_database_that_is_gone_is_missed_every_time_and_costs_no_checkpoint() {
+    for gone in [&["state.sqlite"][..], &["state.sqlite", "lock"]] {
+        let path = folder();
+        a_run(path.path());
+        gone.iter().for_each(|file| std::fs::remove_file(path.path().join(file)).expect("a file can be deleted"));
+        let kept = blob_files(path.path()).len();
+        for _ in 0..3 {
+            let refused = Folder::open(path.path()).map(drop);
+            assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("is gone")), "{refused:?}");
+            assert_eq!(blob_files(path.path()).len(), kept);
+        }
     }
-    // A transaction that a crash tore is not missed.
-    std::fs::write(&log, &whole[..whole.len() - page / 2]).expect("the log can be written");
-    let opened = Sqlite::open(&killed.join("state.sqlite")).expect("what a crash leaves");
-    assert_eq!(opened.rounds(RUN, Round(0)).expect("whole state").len(), 7);
 }

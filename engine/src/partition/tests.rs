@@ -20,14 +20,14 @@ fn people(samples: u32) -> (Vec<u8>, Vec<Origin>) {
 }
 
 const ALL: [Partition; 8] = [
-    Partition::Iid,
-    Partition::Contiguous,
+    Partition::Iid {},
+    Partition::Contiguous {},
     Partition::Shards { shards_per_unit: 2 },
     Partition::Dirichlet { alpha: 0.1 },
     Partition::Quantity { alpha: 0.5 },
-    Partition::Parity,
-    Partition::Institution,
-    Partition::Writer,
+    Partition::Parity {},
+    Partition::Institution {},
+    Partition::Writer {},
 ];
 
 /// Classes, of ten, that shard `unit` has so many samples of.
@@ -83,7 +83,7 @@ fn cuts_are_the_same_on_every_machine_and_in_every_release() {
 #[test]
 fn an_even_cut_is_the_one_that_runs_had_before_there_were_others() {
     let (labels, _) = people(100);
-    let found = cut(Partition::Iid, 7, 7, Population { labels: &labels, origins: &[] }).expect("an even cut");
+    let found = cut(Partition::Iid {}, 7, 7, Population { labels: &labels, origins: &[] }).expect("an even cut");
     let mut order: Vec<u32> = (0..100).collect();
     Stream::new(7, Purpose::Shards, &[]).shuffle(&mut order);
     assert_eq!(found.order, order);
@@ -133,7 +133,7 @@ fn institutions_and_writers_stay_whole() {
     let (labels, origins) = people(2000);
     let population = Population { labels: &labels, origins: &origins };
     for units in [2, 3, 9] {
-        let found = cut(Partition::Institution, units, 5, population).expect("enough writers");
+        let found = cut(Partition::Institution {}, units, 5, population).expect("enough writers");
         let group = |unit| {
             let groups = found.shard(Unit(unit)).iter().map(|&index| origins[index as usize].group);
             let groups: std::collections::BTreeSet<u32> = groups.collect();
@@ -145,7 +145,7 @@ fn institutions_and_writers_stay_whole() {
         let fours = (0..units).filter(|&unit| group(unit) == Some(4)).count() as u32;
         assert!((units / 3..=units / 3 + 1).contains(&fours), "{fours} of {units}");
     }
-    for partition in [Partition::Institution, Partition::Writer] {
+    for partition in [Partition::Institution {}, Partition::Writer {}] {
         let found = cut(partition, 9, 5, population).expect("enough writers");
         let mut homes = std::collections::BTreeMap::new();
         for unit in 0..9 {
@@ -164,12 +164,12 @@ fn what_cannot_be_cut_is_refused_with_its_reason() {
     let (labels, origins) = people(40);
     let population = Population { labels: &labels, origins: &origins };
     let refused = |partition, units, population| cut(partition, units, 1, population).expect_err("it cannot be cut");
-    assert_eq!(refused(Partition::Iid, 41, population), PlanError::TooFewSamples { samples: 40, units: 41 });
+    assert_eq!(refused(Partition::Iid {}, 41, population), PlanError::TooFewSamples { samples: 40, units: 41 });
     let pieces = Partition::Shards { shards_per_unit: 9 };
     assert_eq!(refused(pieces, 5, population), PlanError::TooFewForPieces { samples: 40, pieces: 45 });
-    assert_eq!(refused(Partition::Institution, 1, population), PlanError::TooFewUnits { groups: 2 });
-    assert_eq!(refused(Partition::Institution, 5, population), PlanError::TooFewWriters { writers: 4, units: 5 });
-    assert_eq!(refused(Partition::Writer, 5, population), PlanError::TooFewWriters { writers: 4, units: 5 });
+    assert_eq!(refused(Partition::Institution {}, 1, population), PlanError::TooFewUnits { groups: 2 });
+    assert_eq!(refused(Partition::Institution {}, 5, population), PlanError::TooFewWriters { writers: 4, units: 5 });
+    assert_eq!(refused(Partition::Writer {}, 5, population), PlanError::TooFewWriters { writers: 4, units: 5 });
     let nobody = Population { labels: &labels, origins: &[] };
-    assert_eq!(refused(Partition::Writer, 2, nobody), PlanError::UnknownOrigins { known: 0, samples: 40 });
+    assert_eq!(refused(Partition::Writer {}, 2, nobody), PlanError::UnknownOrigins { known: 0, samples: 40 });
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::member::{Member, Members};
 use super::round::OpenRound;
 use super::{Action, Lease, Ownership, Phase, REPLAN_EVERY, Run};
-use crate::id::{LeaseId, MemberId, Time, Unit, Units};
+use crate::id::{LeaseId, MemberId, PartnerName, Time, Unit, Units};
 use crate::lease::{self, Candidate, Taken};
 use crate::planted::Bug;
 use crate::spec::OnMissing;
@@ -66,6 +66,16 @@ impl Run {
         match self.config.ownership {
             Ownership::Private { .. } => self.config.units,
             Ownership::Assigned => self.config.quorum.max_partner_units,
+        }
+    }
+
+    /// Owners without a worker, in the order of units.
+    pub(super) fn absent_owners(&self) -> Vec<PartnerName> {
+        match &self.config.ownership {
+            Ownership::Assigned => Vec::new(),
+            Ownership::Private { owners } => {
+                owners.iter().filter(|owner| !self.members.has_partner(owner)).cloned().collect()
+            }
         }
     }
 

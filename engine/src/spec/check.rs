@@ -100,6 +100,13 @@ impl RunSpec {
         let (units, most) = (self.algorithm.units(), self.quorum.max_partner_weight);
         let expected = format_args!("data.partners has {}, and each is a unit", partners.len()).to_string();
         require(units as usize == partners.len(), "algorithm.units", units, expected)?;
+        let expected = format_args!("data.partners has {}", partners.len()).to_string();
+        let found = self.quorum.min_partners;
+        require(found as usize <= partners.len(), "quorum.min_partners", found, expected)?;
+        let is_tested = !matches!(self.data, DataSpec::Private { test: TestData::None, .. });
+        let found = self.evaluation.target_accuracy.unwrap_or_default();
+        let expected = "nothing is evaluated where data.test is none";
+        require(is_tested || self.evaluation.target_accuracy.is_none(), "evaluation.target_accuracy", found, expected)?;
         let total: u64 = partners.iter().map(|of| u64::from(of.samples)).sum();
         let heaviest = partners.iter().max_by_key(|of| of.samples);
         heaviest.map_or(Ok(()), |PartnerData { partner, samples }| {
@@ -139,7 +146,7 @@ impl DataSpec {
         match self {
             Self::Mnist { partition, .. } | Self::Synthetic { partition, .. } => partition,
             // There is nothing to cut.
-            Self::Private { .. } => &Partition::Iid,
+            Self::Private { .. } => &Partition::Iid {},
         }
     }
 
@@ -252,7 +259,7 @@ impl Algorithm {
 impl Schedule {
     fn check(&self) -> Result<(), SpecError> {
         match self {
-            Self::Constant => Ok(()),
+            Self::Constant {} => Ok(()),
             Self::Linear { final_fraction, .. } | Self::Cosine { final_fraction, .. } => {
                 fraction(*final_fraction, "schedule.final_fraction")
             }
@@ -294,7 +301,7 @@ mod tests {
     use super::*;
 
     fn synthetic(samples: u32, inputs: usize) -> DataSpec {
-        DataSpec::Synthetic { samples, inputs, classes: 10, partition: Partition::Iid }
+        DataSpec::Synthetic { samples, inputs, classes: 10, partition: Partition::Iid {} }
     }
 
     #[test]

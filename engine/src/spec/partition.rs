@@ -11,15 +11,15 @@ pub(super) const MIN_ALPHA: f64 = 1e-3;
 /// The largest concentration: above it the cut is an even one.
 pub(super) const MAX_ALPHA: f64 = 1e6;
 
-/// How the training samples are cut into as many shards as a round has units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// How the training samples are cut into as many shards as a round has units. What has no constants has braces all the
+/// same: serde refuses unknown keys only in them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Partition {
     /// Evenly, in a seeded order: every shard looks like the whole.
-    #[default]
-    Iid,
+    Iid {},
     /// Evenly, in the order of the file.
-    Contiguous,
+    Contiguous {},
     /// By label: the samples, sorted by label, are cut evenly into units times `shards_per_unit` pieces, and each unit
     /// gets so many, drawn at random (McMahan et al. 2017, arXiv 1602.05629).
     Shards {
@@ -39,12 +39,18 @@ pub enum Partition {
     },
     /// Samples of even index to some units, of odd index to others. In MNIST's training file these are nearly its two
     /// institutions.
-    Parity,
+    Parity {},
     /// By institution: no unit has samples of two, and within one no two units have samples of the same writer. Unit 0
     /// begins with the employees of the Census Bureau, the last ones are high-school students. Needs QMNIST's labels.
-    Institution,
+    Institution {},
     /// By writer: no two units have samples of the same one. Needs QMNIST's labels.
-    Writer,
+    Writer {},
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self::Iid {}
+    }
 }
 
 impl Partition {
@@ -61,13 +67,13 @@ impl Partition {
     #[must_use]
     pub fn needs_origins(&self) -> bool {
         match self {
-            Self::Institution | Self::Writer => true,
-            Self::Iid
-            | Self::Contiguous
+            Self::Institution {} | Self::Writer {} => true,
+            Self::Iid {}
+            | Self::Contiguous {}
             | Self::Shards { .. }
             | Self::Dirichlet { .. }
             | Self::Quantity { .. }
-            | Self::Parity => false,
+            | Self::Parity {} => false,
         }
     }
 
@@ -75,14 +81,14 @@ impl Partition {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Iid => "iid",
-            Self::Contiguous => "contiguous",
+            Self::Iid {} => "iid",
+            Self::Contiguous {} => "contiguous",
             Self::Shards { .. } => "shards",
             Self::Dirichlet { .. } => "dirichlet",
             Self::Quantity { .. } => "quantity",
-            Self::Parity => "parity",
-            Self::Institution => "institution",
-            Self::Writer => "writer",
+            Self::Parity {} => "parity",
+            Self::Institution {} => "institution",
+            Self::Writer {} => "writer",
         }
     }
 
@@ -101,7 +107,7 @@ impl Partition {
                 format_args!("{alpha:?}"),
                 format_args!("it may be {MIN_ALPHA} to {MAX_ALPHA}"),
             ),
-            Self::Iid | Self::Contiguous | Self::Parity | Self::Institution | Self::Writer => Ok(()),
+            Self::Iid {} | Self::Contiguous {} | Self::Parity {} | Self::Institution {} | Self::Writer {} => Ok(()),
         }
     }
 }

@@ -21,7 +21,7 @@ fn spec(update_bits: UpdateBits) -> RunSpec {
         name: "test".into(),
         seed: 11,
         model: ModelSpec::Noop { params: 337 },
-        data: DataSpec::Synthetic { samples: SAMPLES, inputs: 2, classes: 2, partition: Partition::Iid },
+        data: DataSpec::Synthetic { samples: SAMPLES, inputs: 2, classes: 2, partition: Partition::Iid {} },
         algorithm: Algorithm::SyncSgd { epochs: 3, units: UNITS, unit_samples: 8 },
         optimizer: OptimizerSpec::Adam { learning_rate: 0.05, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: Schedule::Cosine { final_fraction: 0.1, warmup_rounds: 3 },
@@ -140,7 +140,7 @@ fn divergence_is_named() {
     // The decay multiplies every param by -(1e6 - 1) in each round.
     spec.optimizer =
         OptimizerSpec::Adamw { learning_rate: 1e6, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1.0 };
-    spec.schedule = Schedule::Constant;
+    spec.schedule = Schedule::Constant {};
     let mut state = begin(&spec);
     let error = (0..10).find_map(|_| {
         let aggregate = aggregate(&spec, &state, &[&[0, 1, 2, 3, 4, 5]]);

@@ -20,7 +20,7 @@ pub(crate) fn qmnist_dir() -> Option<PathBuf> {
 
 #[test]
 fn mnist_is_the_published_one() {
-    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid }, 0, &mnist_dir())
+    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid {} }, 0, &mnist_dir())
         .expect("the checkout has MNIST");
     assert_eq!((whole.train.len(), whole.test.len(), whole.train.inputs(), whole.classes()), (60_000, 10_000, 784, 10));
     assert_eq!(whole.train.histogram(), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
@@ -31,14 +31,14 @@ fn mnist_is_the_published_one() {
 
 #[test]
 fn a_limit_takes_a_seeded_part_of_the_training_samples() {
-    let spec = DataSpec::Mnist { limit: Some(1000), partition: Partition::Parity };
+    let spec = DataSpec::Mnist { limit: Some(1000), partition: Partition::Parity {} };
     let part = |seed| Dataset::load(&spec, seed, &mnist_dir()).expect("the checkout has MNIST");
     let first = part(1);
     assert_eq!((first.train.len(), first.test.len()), (1000, 10_000));
     assert_eq!(first.train, part(1).train);
     assert_ne!(first.train, part(2).train);
     assert_eq!(first.origins.len(), 1000);
-    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid }, 1, &mnist_dir());
+    let whole = Dataset::load(&DataSpec::Mnist { limit: None, partition: Partition::Iid {} }, 1, &mnist_dir());
     let whole = whole.expect("the checkout has MNIST").train;
     for (index, origin) in first.origins.iter().enumerate() {
         assert_eq!(
@@ -51,7 +51,7 @@ fn a_limit_takes_a_seeded_part_of_the_training_samples() {
 
 #[test]
 fn what_is_held_out_is_neither_trained_on_nor_of_the_test() {
-    let spec = DataSpec::Mnist { limit: None, partition: Partition::Parity };
+    let spec = DataSpec::Mnist { limit: None, partition: Partition::Parity {} };
     let whole = Dataset::load(&spec, 0, &mnist_dir()).expect("the checkout has MNIST");
     let (limited, split) = (whole.limited(700, 5), whole.validation(700, 300, 5));
     assert_eq!((&split.train, &split.origins), (&limited.train, &limited.origins));
@@ -74,7 +74,7 @@ fn sizes(partition: Partition, units: u32, mnist_dir: &Path) -> Vec<u32> {
 
 #[test]
 fn mnist_is_cut_by_its_own_order_and_labels() {
-    assert_eq!(sizes(Partition::Parity, 2, &mnist_dir()), [30_000; 2]);
+    assert_eq!(sizes(Partition::Parity {}, 2, &mnist_dir()), [30_000; 2]);
     assert_eq!(sizes(Partition::Shards { shards_per_unit: 2 }, 100, &mnist_dir()), [600; 100]);
     assert_eq!(sizes(Partition::Dirichlet { alpha: 0.1 }, 8, &mnist_dir()), [7_500; 8]);
 }
@@ -88,10 +88,10 @@ fn mnist_is_cut_by_who_wrote_it() {
     let mnist = folder.path().join("mnist");
     std::os::unix::fs::symlink(mnist_dir(), &mnist).expect("a link can be made");
     std::os::unix::fs::symlink(qmnist, folder.path().join("qmnist")).expect("a link can be made");
-    assert_eq!(sizes(Partition::Institution, 2, &mnist), [30_950, 29_050], "employees, then students");
-    let five = sizes(Partition::Institution, 5, &mnist);
+    assert_eq!(sizes(Partition::Institution {}, 2, &mnist), [30_950, 29_050], "employees, then students");
+    let five = sizes(Partition::Institution {}, 5, &mnist);
     assert_eq!((five[..3].iter().sum::<u32>(), five[3..].iter().sum::<u32>()), (30_950, 29_050));
-    assert_eq!(sizes(Partition::Writer, 539, &mnist).len(), 539, "a unit of each writer");
+    assert_eq!(sizes(Partition::Writer {}, 539, &mnist).len(), 539, "a unit of each writer");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn small(algorithm: Algorithm, seed: u64) -> RunSpec {
     let model = ModelSpec::Mlp { inputs: 20, hidden: vec![24], classes: 5 };
     let mut spec = blank(model, algorithm);
     spec.seed = seed;
-    spec.data = DataSpec::Synthetic { samples: 1000, inputs: 20, classes: 5, partition: Partition::Iid };
+    spec.data = DataSpec::Synthetic { samples: 1000, inputs: 20, classes: 5, partition: Partition::Iid {} };
     spec.optimizer = match spec.algorithm {
         Algorithm::SyncSgd { .. } => adam(),
         Algorithm::Fedavg { .. } => OptimizerSpec::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false },
@@ -89,7 +89,7 @@ fn what_does_not_fit_is_refused_with_its_reason() {
 fn one_pass_over_mnist_is_most_of_the_way() {
     let model = ModelSpec::Mlp { inputs: 784, hidden: vec![128, 128], classes: 10 };
     let mut spec = blank(model, Algorithm::SyncSgd { epochs: 1, units: 8, unit_samples: 16 });
-    spec.data = DataSpec::Mnist { limit: None, partition: Partition::Iid };
+    spec.data = DataSpec::Mnist { limit: None, partition: Partition::Iid {} };
     spec.optimizer = OptimizerSpec::Adam { learning_rate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let dataset = Dataset::load(&spec.data, spec.seed, &mnist_dir()).expect("the checkout has MNIST");
     let outcome = train(&spec, &dataset, Device::Flex, |_| {}).expect("the run ends");

@@ -12,7 +12,7 @@ pub(crate) fn spec(model: ModelSpec, algorithm: Algorithm) -> RunSpec {
         name: "test".into(),
         seed: 5,
         model,
-        data: DataSpec::Synthetic { samples: 48, inputs: INPUTS, classes: CLASSES, partition: Partition::Iid },
+        data: DataSpec::Synthetic { samples: 48, inputs: INPUTS, classes: CLASSES, partition: Partition::Iid {} },
         algorithm,
         optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
         schedule: Default::default(),

@@ -157,7 +157,7 @@ mod tests {
             Settings { samples: 12_800, units: UNITS, rounds: 8, local_batch: LOCAL_BATCH, seeds: 1, held_out: 1 };
         for method in all(&settings) {
             for candidate in &method.candidates {
-                let data = super::super::mnist(None, Partition::Iid);
+                let data = super::super::mnist(None, Partition::Iid {});
                 let spec = super::super::spec(data, method.rounds, candidate, 0).expect("the demo is a spec");
                 spec.check().expect("every constant is in its range");
                 let plan = Plan::new(&spec, 12_800).expect("a plan");

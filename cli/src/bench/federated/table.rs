@@ -13,9 +13,11 @@ pub(super) fn name(partition: &Partition) -> String {
     match partition {
         Partition::Dirichlet { alpha } | Partition::Quantity { alpha } => format!("{}({alpha})", partition.name()),
         Partition::Shards { shards_per_unit } => format!("{}({shards_per_unit})", partition.name()),
-        Partition::Iid | Partition::Contiguous | Partition::Parity | Partition::Institution | Partition::Writer => {
-            partition.name().to_owned()
-        }
+        Partition::Iid {}
+        | Partition::Contiguous {}
+        | Partition::Parity {}
+        | Partition::Institution {}
+        | Partition::Writer {} => partition.name().to_owned(),
     }
 }
 

@@ -65,8 +65,8 @@ impl Side {
     /// Federated averaging; one that is alone averages with nobody.
     fn spec(self, rounds: u32, candidate: &Candidate, seed: u64) -> Result<RunSpec, Failure> {
         let partition = match self {
-            Self::Alone(_) => Partition::Iid,
-            Self::Both => Partition::Institution,
+            Self::Alone(_) => Partition::Iid {},
+            Self::Both => Partition::Institution {},
         };
         super::spec(mnist(None, partition), rounds, candidate, seed)
     }
@@ -77,7 +77,7 @@ impl Side {
 pub(super) fn rows(settings: &Settings, ground: &Ground, workbench: &Workbench) -> Result<Vec<Row>, Failure> {
     let rounds = settings.rounds;
     let whole =
-        Dataset::load(&mnist(None, Partition::Institution), 0, &ground.folder).map_err(|why| Failure::data(&why))?;
+        Dataset::load(&mnist(None, Partition::Institution {}), 0, &ground.folder).map_err(|why| Failure::data(&why))?;
     let sides: Vec<(Side, Dataset, Vec<Candidate>)> = Side::ALL
         .into_iter()
         .map(|side| (side, side.samples(&whole), methods::averaging(rounds, side.units())))

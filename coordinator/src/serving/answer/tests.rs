@@ -13,7 +13,7 @@ fn answer(outputs: &[Output], encoding: Encoding) -> ModelInferResponse {
         round: Round(42),
         model_version: "3".to_owned(),
         model: ModelSpec::Mlp { inputs: 4, hidden: vec![], classes: 3 },
-        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 3, partition: Partition::Iid },
+        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 3, partition: Partition::Iid {} },
         accuracy: Some(0.5),
     };
     let signature = Signature::of(&model.model, &model.data).expect("a network that classifies");

@@ -15,7 +15,7 @@ fn model(seed: u64) -> Arc<ServedModel> {
         round: Round(1),
         model_version: seed.to_string(),
         model,
-        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 2, partition: Partition::Iid },
+        data: DataSpec::Synthetic { samples: 8, inputs: 4, classes: 2, partition: Partition::Iid {} },
         accuracy: None,
     })
 }

@@ -7,7 +7,7 @@ use super::*;
 
 fn mnist() -> Signature {
     let model = ModelSpec::Mlp { inputs: 784, hidden: vec![16], classes: 10 };
-    Signature::of(&model, &DataSpec::Mnist { limit: None, partition: Partition::Iid })
+    Signature::of(&model, &DataSpec::Mnist { limit: None, partition: Partition::Iid {} })
         .expect("a network that classifies")
 }
 
@@ -218,7 +218,7 @@ fn a_batch_over_the_limit_is_another_matter() {
 #[test]
 fn synthetic_features_are_flat_in_both_datatypes() {
     let model = ModelSpec::Mlp { inputs: 5, hidden: vec![], classes: 3 };
-    let data = DataSpec::Synthetic { samples: 64, inputs: 5, classes: 3, partition: Partition::Iid };
+    let data = DataSpec::Synthetic { samples: 64, inputs: 5, classes: 3, partition: Partition::Iid {} };
     let signature = Signature::of(&model, &data).expect("a network that classifies");
     let mut request = raw("UINT8", &[1, 5], vec![1, 2, 3, 4, 5]);
     request.inputs[0].name = "features".to_owned();
