@@ -3,6 +3,7 @@
 pub mod fetch;
 pub mod idx;
 pub mod mnist;
+mod payload;
 pub mod private;
 pub mod qmnist;
 pub mod shard;

@@ -2,15 +2,15 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::idx::{self, IdxError};
+use super::payload::{self, Size, Unreadable};
 use super::{Dataset, Samples, SamplesError};
 
 /// Training samples.
@@ -228,20 +228,10 @@ impl MnistFile {
 
 /// The raw bytes of a file of `expected` bytes, compressed or not, and one more if there are more.
 pub(super) fn payload(path: &Path, expected: usize) -> Result<Vec<u8>, DataError> {
-    let io = |source| DataError::Io { path: path.to_owned(), source };
-    let gzip = |source| DataError::Gzip { path: path.to_owned(), source };
-    let most = expected as u64 + 1;
-    let mut file = File::open(path).map_err(io)?;
-    let mut raw = Vec::with_capacity(most as usize);
-    (&mut file).take(2).read_to_end(&mut raw).map_err(io)?;
-    if raw == [0x1f, 0x8b] {
-        let whole = raw.as_slice().chain(io::BufReader::with_capacity(1 << 16, file));
-        let mut payload = Vec::with_capacity(most as usize);
-        MultiGzDecoder::new(whole).take(most).read_to_end(&mut payload).map_err(gzip)?;
-        return Ok(payload);
-    }
-    file.take(most - raw.len() as u64).read_to_end(&mut raw).map_err(io)?;
-    Ok(raw)
+    payload::read(path, Size::Exactly(expected)).map_err(|why| match why {
+        Unreadable::Io(source) => DataError::Io { path: path.to_owned(), source },
+        Unreadable::Gzip(source) => DataError::Gzip { path: path.to_owned(), source },
+    })
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

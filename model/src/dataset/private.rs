@@ -1,10 +1,8 @@
 //! Samples of a partner's own: two IDX files of any size, read once and never shown to anybody.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use syngrad_engine::digest::{Domain, Hasher};
 use syngrad_engine::spec::DataSpec;
 use syngrad_engine::spec::check::MAX_SAMPLE_BYTES;
@@ -13,6 +11,7 @@ use thiserror::Error;
 
 use super::idx::{self, IdxError};
 use super::mnist::MnistFile;
+use super::payload::{self, Size, Unreadable};
 use super::{Samples, SamplesError};
 
 /// Classes that a label of one byte can name. A run says how many of them it has.
@@ -209,18 +208,9 @@ impl PrivateData {
 fn read(file: MnistFile, dir: &Path) -> Result<(Vec<u8>, Vec<u32>), PrivateDataError> {
     let missing = |_| PrivateDataError::Missing { name: file.name(), dir: dir.to_owned() };
     let path = file.locate(dir).map_err(missing)?;
-    let io = |source| PrivateDataError::Io { path: path.clone(), source };
-    let mut opened = File::open(&path).map_err(io)?;
-    let mut raw = Vec::new();
-    (&mut opened).take(2).read_to_end(&mut raw).map_err(io)?;
-    let is_compressed = raw == [0x1f, 0x8b];
-    let whole = io::Cursor::new(raw).chain(BufReader::new(opened));
-    let mut payload = Vec::new();
-    match is_compressed {
-        true => MultiGzDecoder::new(whole).take(MAX_SAMPLE_BYTES + 1).read_to_end(&mut payload),
-        false => whole.take(MAX_SAMPLE_BYTES + 1).read_to_end(&mut payload),
-    }
-    .map_err(io)?;
+    let payload = payload::read(&path, Size::UpTo(MAX_SAMPLE_BYTES as usize)).map_err(|why| match why {
+        Unreadable::Io(source) | Unreadable::Gzip(source) => PrivateDataError::Io { path: path.clone(), source },
+    })?;
     if payload.len() as u64 > MAX_SAMPLE_BYTES {
         return Err(PrivateDataError::TooLarge { path });
     }
