@@ -6,12 +6,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use syngrad_common::wire::Fence;
-use syngrad_engine::keeping::{Epoch, newest_whole};
+use syngrad_engine::keeping::newest_whole;
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 use uuid::Uuid;
 
 use super::blobs::Blobs;
-use super::sqlite::Sqlite;
+use super::sqlite::{Beginning, Sqlite};
 use super::{Ending, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
 use crate::driver::MAX_HISTORY;
 use crate::prepare::Resumption;
@@ -92,18 +92,10 @@ impl Folder {
         let blobs = Blobs::open(&path.join("blobs"))?;
         let found = blobs.all()?;
         let database = path.join("state.sqlite");
-        // Before anything is written: a database that is made anew here would be taken for the right one next time.
-        let has_database = std::fs::metadata(&database).is_ok_and(|file| file.len() > 0);
-        if !has_database && (!found.is_empty() || lock.metadata().is_ok_and(|file| file.len() > 0)) {
-            let what = format!("{} is of a coordinator, but its database state.sqlite is gone", path.display());
-            return Err(StoreError::Damaged { what });
-        }
-        let metadata = Sqlite::open(&database)?;
+        let is_bound = lock.metadata().is_ok_and(|file| file.len() > 0);
+        let beginning = if found.is_empty() && !is_bound { Beginning::Allowed } else { Beginning::Refused };
+        let metadata = Sqlite::open(&database, beginning)?;
         tracing::info!(folder = %path.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
-        if metadata.epoch() == Epoch(1) && !found.is_empty() {
-            let what = format!("{} has checkpoints, but its database is gone", path.display());
-            return Err(StoreError::Damaged { what });
-        }
         bind(&lock, metadata.id()).map_err(|why| failed("reading and writing", &lock_file, &why))??;
         let folder = Self { metadata, blobs, _lock: lock };
         folder.forget_leftovers(found)?;

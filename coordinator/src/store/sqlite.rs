@@ -38,14 +38,28 @@ pub(crate) struct Sqlite {
     logged: u32,
 }
 
+/// Whether a database without a coordinator may become a new one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It may.
+    Allowed,
+    /// The folder is a coordinator's already: its database is gone.
+    Refused,
+}
+
 impl Sqlite {
     /// Opens the database, brings it to this release's schema, checks all of it, and draws the next epoch.
-    pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(file: &Path, beginning: Beginning) -> Result<Self, StoreError> {
         let failed = |why: rusqlite::Error| error(file, "opening it", &why);
         log::check(file)?;
         let mut connection = Connection::open(file).map_err(failed)?;
         schema::know_seals(&connection).map_err(failed)?;
         schema::refuse_foreign(&connection, file)?;
+        if beginning == Beginning::Refused && !schema::has_coordinator(&connection).map_err(failed)? {
+            // Before anything is written: what is made anew here would be taken for the right one next time.
+            let what = format!("the folder of {} is a coordinator's, but its database is gone", file.display());
+            return Err(StoreError::Damaged { what });
+        }
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         // The log is emptied here, and wholly: older pages in a log that is damaged later must not hide newer ones.

@@ -9,7 +9,7 @@ use syngrad_engine::keeping::{Epoch, Fenced};
 use syngrad_engine::layout::{Layout, Tensor};
 use tempfile::TempDir;
 
-use super::sqlite::Sqlite;
+use super::sqlite::{Beginning, Sqlite};
 use super::*;
 
 const RUN: RunId = RunId([7; 16]);
@@ -154,8 +154,8 @@ fn a_coordinator_that_was_replaced_writes_nothing() {
     let path = folder();
     let file = path.path().join("state.sqlite");
     // A lock can be lost (a network file system, a restored copy): the epoch holds without it.
-    let mut zombie = Sqlite::open(&file).expect("a new database");
-    let mut successor = Sqlite::open(&file).expect("the same database");
+    let mut zombie = Sqlite::open(&file, Beginning::Allowed).expect("a new database");
+    let mut successor = Sqlite::open(&file, Beginning::Allowed).expect("the same database");
     let entry = Entry { begun: Some(begun()), ..Entry::default() };
     let refused = zombie.keep(RUN, &entry);
     assert!(matches!(refused, Err(StoreError::Fenced(Fenced { ours: 1, found: 2 }))), "{refused:?}");

@@ -149,6 +149,14 @@ pub(super) fn refuse_foreign(connection: &Connection, file: &Path) -> Result<(),
     }
 }
 
+/// Whether the database is one of a coordinator.
+pub(super) fn has_coordinator(connection: &Connection) -> rusqlite::Result<bool> {
+    match version(connection)? {
+        0 => Ok(false),
+        _ => connection.query_row("SELECT count(*) > 0 FROM coordinator", [], |row| row.get(0)),
+    }
+}
+
 /// Brings the database to this release's schema.
 pub(super) fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     let failed = |why: rusqlite::Error| error(file, "bringing it to this release's schema", &why);

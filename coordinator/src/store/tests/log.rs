@@ -29,11 +29,11 @@ fn a_log_that_lost_more_than_a_crash_can_tear_is_refused() {
         let mut damaged = whole.clone();
         damaged[byte] ^= 1;
         std::fs::write(&log, damaged).expect("the log can be written");
-        let refused = Sqlite::open(&killed.join("state.sqlite")).map(drop);
+        let refused = Sqlite::open(&killed.join("state.sqlite"), Beginning::Allowed).map(drop);
         assert!(matches!(&refused, Err(StoreError::Damaged { what }) if what.contains("-wal")), "{name}: {refused:?}");
     }
     // A transaction that a crash tore is not missed.
     std::fs::write(&log, &whole[..whole.len() - page / 2]).expect("the log can be written");
-    let opened = Sqlite::open(&killed.join("state.sqlite")).expect("what a crash leaves");
+    let opened = Sqlite::open(&killed.join("state.sqlite"), Beginning::Allowed).expect("what a crash leaves");
     assert_eq!(opened.rounds(RUN, Round(0)).expect("whole state").len(), 7);
 }
