@@ -19,6 +19,12 @@ use crate::report::{Format, Report, percentile};
 use schedule::Schedule;
 use world::{Tally, World};
 
+/// So often is each world struck by SIGKILL at least.
+const KILLS: u32 = 3;
+
+/// How much longer than usual a run may be made for a machine so fast that it is over before the kills.
+const STRETCHES: [u32; 5] = [1, 2, 4, 8, 16];
+
 /// Which worlds to live through.
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -61,6 +67,12 @@ pub enum Failure {
         /// Where everything about it is.
         folder: PathBuf,
     },
+    /// However long the run was made, it was over too early.
+    #[error("seed {seed}: the run was over before {KILLS} kills could happen, even at {} times its length", STRETCHES[STRETCHES.len() - 1])]
+    TooFast {
+        /// The seed.
+        seed: u64,
+    },
     /// The report itself could not be written.
     #[error("standard output is closed: {0}")]
     Output(#[from] io::Error),
@@ -102,8 +114,19 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(arguments.output.write(&summary, out)?)
 }
 
+/// Lives through the world of `seed`; a run that was over before the kills is made again, and longer.
 fn world(program: &Program, seed: u64) -> Result<Tally, Failure> {
-    let schedule = Schedule::draw(seed);
+    for stretch in STRETCHES {
+        let tally = stretched(program, (seed, stretch))?;
+        if tally.kills() >= KILLS {
+            return Ok(tally);
+        }
+    }
+    Err(Failure::TooFast { seed })
+}
+
+fn stretched(program: &Program, (seed, stretch): (u64, u32)) -> Result<Tally, Failure> {
+    let schedule = Schedule::draw(seed, stretch);
     let scene = Scene::new(&format!("chaos-{seed}")).map_err(Failure::Scene)?;
     let cluster = Cluster::new(program, scene, &schedule.spec, schedule.workers).map_err(Failure::Scene)?;
     let failed = |cluster: Cluster, why: &Trouble| {

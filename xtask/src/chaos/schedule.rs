@@ -50,11 +50,11 @@ pub(crate) enum What {
 }
 
 impl Schedule {
-    /// Draws the world of `seed`.
-    pub(crate) fn draw(seed: u64) -> Self {
+    /// Draws the world of `seed`, with a run `stretch` times as long as most machines need for it.
+    pub(crate) fn draw(seed: u64, stretch: u32) -> Self {
         let mut stream = Stream::new(seed, Purpose::Simulation, &[CHAOS]);
         let workers = 2 + stream.below(3) as usize;
-        let (spec, rounds) = spec(seed, &mut stream);
+        let (spec, rounds) = spec((seed, stretch), &mut stream);
         let count = 4 + stream.below(3) as u32;
         // Three of them kill, and one of these the coordinator, whatever is drawn for the others.
         let mut kills: Vec<bool> = (0..count).map(|index| index < 3 || stream.below(3) == 0).collect();
@@ -84,8 +84,8 @@ impl Schedule {
     }
 }
 
-/// A run of a few seconds, and how many rounds it has.
-fn spec(seed: u64, stream: &mut Stream) -> (String, u32) {
+/// A run of a second or so, and how many rounds it has.
+fn spec((seed, stretch): (u64, u32), stream: &mut Stream) -> (String, u32) {
     let bits = [8, 16, 32][stream.below(3) as usize];
     // The last of these has no checkpoint but the one at its end.
     let (durability, cadence) =
@@ -93,7 +93,7 @@ fn spec(seed: u64, stream: &mut Stream) -> (String, u32) {
             [stream.below(4) as usize];
     let waits_for_disk = durability == "every_round" || cadence == 1;
     let fedavg = stream.below(2) == 1;
-    let rounds: u32 = if waits_for_disk { 200 } else { 600 };
+    let rounds = stretch * if waits_for_disk { 200 } else { 600 };
     let algorithm = match fedavg {
         true => format!(
             "kind = \"fedavg\"\nrounds = {rounds}\nunits = 6\nlocal_epochs = 1\nlocal_batch = 20\n\
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn every_seed_kills_three_times_and_the_coordinator_once() {
         for seed in 0..1_000 {
-            let strikes = Schedule::draw(seed).strikes;
+            let strikes = Schedule::draw(seed, 1).strikes;
             let kills: Vec<_> = strikes.iter().filter(|strike| matches!(strike.what, What::Kill { .. })).collect();
             assert!(kills.len() >= 3, "{seed}: {strikes:?}");
             assert!(kills.iter().any(|kill| kill.target == Target::Coordinator), "{seed}: {strikes:?}");
@@ -133,13 +133,32 @@ mod tests {
 
     #[test]
     fn a_seed_always_means_the_same() {
-        assert_eq!(Schedule::draw(7), Schedule::draw(7));
-        assert_ne!(Schedule::draw(7), Schedule::draw(8));
+        assert_eq!(Schedule::draw(7, 1), Schedule::draw(7, 1));
+        assert_ne!(Schedule::draw(7, 1), Schedule::draw(8, 1));
+    }
+
+    #[test]
+    fn a_stretched_world_is_the_same_one_with_more_rounds() {
+        let (short, long) = (Schedule::draw(7, 1), Schedule::draw(7, 4));
+        assert_ne!(short.spec, long.spec);
+        let targets = |world: &Schedule| world.strikes.iter().map(|strike| strike.target).collect::<Vec<_>>();
+        assert_eq!((short.workers, targets(&short)), (long.workers, targets(&long)));
+        let last = |world: &Schedule| {
+            world
+                .strikes
+                .iter()
+                .filter_map(|strike| match strike.when {
+                    When::Round(round) => Some(round),
+                    When::After(_) => None,
+                })
+                .max()
+        };
+        assert!(last(&long) > last(&short).map(|round| 3 * round));
     }
 
     #[test]
     fn seeds_differ_in_all_that_varies() {
-        let worlds: Vec<_> = (0..20).map(Schedule::draw).collect();
+        let worlds: Vec<_> = (0..20).map(|seed| Schedule::draw(seed, 1)).collect();
         for word in ["fedavg", "sync-sgd", "every_round", "rounds = 1\n", "rounds = 1000000\n", "bits = 8", "bits = 32"]
         {
             assert!(worlds.iter().any(|world| world.spec.contains(word)), "{word}");
