@@ -5,7 +5,14 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 3] = ["syngrad/v1/training.proto", "syngrad/v1/run.proto", "inference/inference.proto"];
+const FILES: [&str; 6] = [
+    "syngrad/v1/training.proto",
+    "syngrad/v1/run.proto",
+    "syngrad/v1/enrolment.proto",
+    "syngrad/v1/partner.proto",
+    "syngrad/v1/receipt.proto",
+    "inference/inference.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -74,6 +74,19 @@ macro_rules! uuid {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub [u8; 16]);
 
+        impl $name {
+            /// Reads what `Display` writes: 32 lower-case hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let mut id = [0; 16];
+                let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b'-').collect();
+                for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+                    *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+                }
+                Some(Self(id)).filter(|id| id.to_string() == text)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 for (index, byte) in self.0.iter().enumerate() {
@@ -163,6 +176,10 @@ mod tests {
     fn a_uuid_reads_in_its_usual_form() {
         let id = WorkerId([0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(id.to_string(), "12345678-9abc-def0-0102-030405060708");
+        assert_eq!(WorkerId::parse(&id.to_string()), Some(id));
+        for wrong in ["", "12345678", "12345678-9ABC-def0-0102-030405060708", "123456789-abc-def0-0102-030405060708"] {
+            assert_eq!(WorkerId::parse(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

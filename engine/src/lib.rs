@@ -16,6 +16,7 @@
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
 //!   [`straggler`]; [`keeping`] (what outlives a crash)
+//! * who takes part: [`principal`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
@@ -28,6 +29,7 @@ pub mod optimizer;
 pub mod partition;
 pub mod plan;
 mod planted;
+pub mod principal;
 pub mod quantize;
 pub mod random;
 pub mod reject;
@@ -47,5 +49,6 @@ pub use id::{LeaseId, MemberId, PartnerName, Round, RunId, Time, Unit, Units, Wo
 pub use layout::Layout;
 pub use partition::Cut;
 pub use plan::Plan;
+pub use principal::{ConsortiumName, HolderName, Principal};
 pub use reject::Rejection;
 pub use spec::RunSpec;
