@@ -16,7 +16,7 @@
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
 //!   [`straggler`]; [`keeping`] (what outlives a crash)
-//! * who takes part: [`principal`]
+//! * who takes part: [`principal`], and on what [`terms`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
@@ -42,6 +42,7 @@ pub mod simulation;
 pub mod spec;
 pub mod state;
 pub mod straggler;
+pub mod terms;
 mod vectorized;
 
 pub use digest::Digest;
