@@ -41,6 +41,12 @@ impl Failure {
         Self { code, message: message.into(), hint }
     }
 
+    /// The same failure with a next step of its own.
+    #[must_use]
+    pub(crate) fn with_hint(self, hint: String) -> Self {
+        Self { hint, ..self }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -1,10 +1,12 @@
 //! `run …`: what an operator does with runs.
 
+mod follow;
+
 use serde::Serialize;
 use syngrad_engine::RunId;
 use uuid::Uuid;
 
-use crate::args::{RunCommand, RunName, StartArgs};
+use crate::args::{Coordinator, RunCommand, RunName, StartArgs};
 use crate::client::{Client, Phase, RunStatus};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -13,6 +15,7 @@ use crate::output::{Output, Report};
 use crate::progress::Progress;
 use crate::runtime;
 use crate::table::{facts, percent, rows, thousands};
+use follow::Follow;
 
 pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure> {
     runtime::light()?.block_on(async {
@@ -20,7 +23,7 @@ pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure>
             RunCommand::Start(args) => start(args, output).await,
             RunCommand::Watch(name) => {
                 let mut client = connect(name).await?;
-                watch(&mut client, id(name), output).await
+                watch(&name.coordinator, &mut client, id(name), output).await
             }
             RunCommand::Describe(name) => {
                 output.result(&connect(name).await?.get(id(name)).await?);
@@ -61,32 +64,37 @@ async fn start(args: &StartArgs, output: Output) -> Result<Exit, Failure> {
     let started = Started { run: run.to_string(), name: spec.spec().name.clone() };
     if args.watch {
         output.event(&started);
-        return watch(&mut client, Some(run), output).await;
+        return watch(&args.coordinator, &mut client, Some(run), output).await;
     }
     output.result(&started);
     Ok(Exit::Ok)
 }
 
-async fn watch(client: &mut Client, run: Option<RunId>, output: Output) -> Result<Exit, Failure> {
-    let mut watch = client.watch(run).await?;
+async fn watch(
+    coordinator: &Coordinator,
+    client: &mut Client,
+    run: Option<RunId>,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let mut follow = Follow::new(coordinator, client, run).await?;
     let mut progress = Progress::new(output);
-    while let Some(status) = watch.next().await? {
+    loop {
+        let status = follow.next(&progress).await?;
         progress.show(&status);
         output.event(&status);
-        if status.phase.is_over() {
-            progress.finish();
-            return match status.phase {
-                Phase::Completed => {
-                    output.result(&status);
-                    Ok(Exit::Ok)
-                }
-                Phase::Waiting | Phase::Training | Phase::Stopped | Phase::Failed => {
-                    Ok(output.failed_result(&status, &Failure::run_ended(&status)))
-                }
-            };
+        match status.phase {
+            Phase::Waiting | Phase::Training => {}
+            Phase::Completed => {
+                progress.finish();
+                output.result(&status);
+                return Ok(Exit::Ok);
+            }
+            Phase::Stopped | Phase::Failed => {
+                progress.finish();
+                return Ok(output.failed_result(&status, &Failure::run_ended(&status)));
+            }
         }
     }
-    Err(Failure::watch_ended())
 }
 
 #[derive(Serialize)]

@@ -92,6 +92,8 @@ pub(crate) struct ActiveRun {
     pub(crate) outcome: Option<Outcome>,
     /// Whether it ended because the coordinator did.
     pub(crate) shut_down: bool,
+    /// Whether the next coordinator on the same state goes on with it.
+    pub(crate) is_left: bool,
     /// What else is to be kept with the rounds that the engine orders next.
     pub(crate) unkept: Entry,
     /// How long the rounds took that are not ordered yet.
@@ -143,6 +145,7 @@ impl ActiveRun {
             broken: None,
             outcome: None,
             shut_down: false,
+            is_left: false,
             unkept: Entry::default(),
             unkept_times: VecDeque::new(),
             keeping: KeepingView::default(),
@@ -257,7 +260,8 @@ impl ActiveRun {
     /// Why nothing happens now, or how it ended.
     fn reason(&self) -> String {
         if let Some(outcome) = &self.outcome {
-            return status::ending(outcome, self.shut_down);
+            let how = status::ending(outcome, self.shut_down);
+            return if self.is_left { format!("{how}; the next start goes on with it") } else { how };
         }
         if let Some(why) = &self.keeping.paused {
             return why.clone();
@@ -307,10 +311,10 @@ impl ActiveRun {
     fn phase(&self) -> Phase {
         match &self.outcome {
             Some(Outcome::Completed) => Phase::Completed,
-            Some(Outcome::Stopped { .. }) => Phase::Stopped,
             Some(Outcome::Failed { .. }) => Phase::Failed,
-            None if self.began.is_some() => Phase::Training,
-            None => Phase::Waiting,
+            Some(Outcome::Stopped { .. }) if !self.is_left => Phase::Stopped,
+            Some(Outcome::Stopped { .. }) | None if self.began.is_some() => Phase::Training,
+            Some(Outcome::Stopped { .. }) | None => Phase::Waiting,
         }
     }
 }

@@ -192,6 +192,11 @@ impl Phase {
 }
 
 impl RunStatus {
+    /// Its id as a value.
+    pub(crate) fn id(&self) -> Option<RunId> {
+        RunId::parse(&self.run)
+    }
+
     /// Test accuracy of the newest evaluation, if there has been one.
     #[must_use]
     pub fn accuracy(&self) -> Option<f64> {

@@ -322,6 +322,7 @@ impl Driver {
         let Some(active) = &mut self.active else { return };
         active.shut_down = self.mode != Mode::Serving;
         let outcome = active.broken.take().unwrap_or(outcome);
+        active.is_left = active.shut_down && self.keeper.is_some() && matches!(outcome, Outcome::Stopped { .. });
         active.outcome = Some(active.judged(outcome));
     }
 
