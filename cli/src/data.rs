@@ -5,9 +5,9 @@ mod partition;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use syngrad_model::dataset::fetch::{self, MIRRORS, Progress};
-use syngrad_model::dataset::mnist::{self, MnistFile};
-use syngrad_model::{DataError, Samples};
+use syngrad_dataset::fetch::{self, MIRRORS, Progress};
+use syngrad_dataset::mnist::{self, MnistFile};
+use syngrad_dataset::{DataError, Samples};
 
 use crate::args::DataCommand;
 use crate::exit::Exit;

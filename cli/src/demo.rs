@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_model::dataset::mnist::{self, MnistFile};
+use syngrad_dataset::mnist::{self, MnistFile};
 use tempfile::TempDir;
 
 use crate::args::{DemoArgs, Kill, StdinWatch};

@@ -6,10 +6,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use syngrad_dataset::Dataset;
+use syngrad_dataset::mnist;
 use syngrad_engine::spec::{DataSpec, Evaluation, Partition};
 use syngrad_engine::{Plan, RunSpec};
-use syngrad_model::dataset::mnist;
-use syngrad_model::{Dataset, Device, fingerprint, reference};
+use syngrad_model::{Device, fingerprint, reference};
 
 use crate::args::{DoctorArgs, SpecFlags};
 use crate::demo::spec::demo_spec;

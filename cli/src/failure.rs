@@ -6,9 +6,9 @@ use std::path::Path;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NarratableReportHandler};
 use serde::{Deserialize, Serialize};
 use syngrad_common::error::Code;
+use syngrad_dataset::fetch::FetchError;
+use syngrad_dataset::{DataError, PrivateMismatch};
 use syngrad_engine::spec::SpecError;
-use syngrad_model::dataset::fetch::FetchError;
-use syngrad_model::{DataError, PrivateMismatch};
 
 use crate::client::RunStatus;
 use crate::exit::Exit;

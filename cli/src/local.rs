@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
+use syngrad_dataset::mnist;
+use syngrad_dataset::{Dataset, PrivateData};
 use syngrad_engine::PartnerName;
-use syngrad_model::dataset::mnist;
-use syngrad_model::{Dataset, PrivateData, reference};
+use syngrad_model::reference;
 
 use crate::args::TrainArgs;
 use crate::client::{EvaluationPoint, rate};

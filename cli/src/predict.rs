@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use bytes::Bytes;
 use syngrad_common::{Code, Failure, limits, status};
-use syngrad_model::picture;
+use syngrad_dataset::picture;
 use syngrad_proto::inference::ModelInferRequest;
 use syngrad_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use syngrad_proto::inference::model_infer_request::InferInputTensor;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use syngrad_common::limits;
 use syngrad_common::transport::Security;
+use syngrad_dataset::mnist;
 use syngrad_model::Device;
-use syngrad_model::dataset::mnist;
 
 /// What a coordinator is told at its start.
 #[derive(Clone, Debug)]

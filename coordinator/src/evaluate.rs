@@ -7,8 +7,9 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use syngrad_dataset::Dataset;
 use syngrad_engine::{Digest, Round, RunId};
-use syngrad_model::{Dataset, Evaluation, Evaluator, ShapeError};
+use syngrad_model::{Evaluation, Evaluator, ShapeError};
 use tokio::sync::mpsc;
 
 use crate::driver::Message;

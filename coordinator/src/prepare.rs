@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
+use syngrad_dataset::{DataError, Dataset};
 use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::keeping::settled;
 use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
-use syngrad_model::{DataError, Dataset, Device, Evaluator, fingerprint, initial_params, layout};
+use syngrad_model::{Device, Evaluator, fingerprint, initial_params, layout};
 use tokio::sync::mpsc;
 
 use crate::active::{ActiveRun, Parts};

@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use syngrad_dataset::Dataset;
+use syngrad_dataset::shard;
 use syngrad_engine::digest::{Digest, Domain};
 use syngrad_engine::{Cut, Unit};
-use syngrad_model::Dataset;
-use syngrad_model::shard;
 
 /// The samples of one shard as they travel.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use syngrad_engine::Layout;
 use syngrad_engine::spec::ModelSpec;
 
 use crate::architecture::Network;
-use crate::dataset::Samples;
 use crate::device::Device;
 use crate::flat;
 use crate::loss;
 use crate::shape::ShapeError;
+use syngrad_dataset::Samples;
 
 /// Samples of one forward pass; nothing is gained past a few hundred.
 const BATCH: usize = 256;

@@ -4,11 +4,11 @@ use syngrad_engine::spec::ModelSpec;
 use thiserror::Error;
 
 use crate::architecture::Network;
-use crate::dataset::widen;
 use crate::device::Device;
 use crate::flat;
 use crate::loss;
 use crate::shape::ShapeError;
+use syngrad_dataset::widen;
 
 /// Rows of one forward pass: past this many a larger one is no faster.
 const BATCH: usize = 64;

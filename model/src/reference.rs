@@ -12,12 +12,12 @@ use syngrad_engine::state::{CommitError, StateError, TrainingState};
 use syngrad_engine::{Cut, Digest, Layout, Plan, Round, RunSpec, Unit};
 use thiserror::Error;
 
-use crate::dataset::{Dataset, Samples};
 use crate::device::Device;
 use crate::evaluate::{Evaluation, Evaluator};
 use crate::flat;
 use crate::shape::ShapeError;
 use crate::train::{TrainError, Trainer};
+use syngrad_dataset::{Dataset, Samples};
 
 /// What a round came to.
 #[derive(Clone, Debug, PartialEq)]

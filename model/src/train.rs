@@ -9,10 +9,10 @@ use syngrad_engine::{Layout, Round, Unit};
 use thiserror::Error;
 
 use crate::architecture::Network;
-use crate::dataset::Samples;
 use crate::device::Device;
 use crate::flat;
 use crate::shape::ShapeError;
+use syngrad_dataset::Samples;
 
 /// Computes units of a run, one at a time, on one core.
 ///

@@ -7,9 +7,10 @@ use std::time::Duration;
 use syngrad_common::limits::{HEARTBEAT, SILENCE};
 use syngrad_common::transport::{Address, Security};
 use syngrad_common::{Code, Failure};
+use syngrad_dataset::{PrivateData, PrivateDataError};
 use syngrad_engine::session::SessionConfig;
 use syngrad_engine::{PartnerName, WorkerId};
-use syngrad_model::{Device, PrivateData, PrivateDataError};
+use syngrad_model::Device;
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug)]

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use syngrad_common::wire::{FetchShard, LeasedUnit, ResumeToken, ShardRef, Source};
+use syngrad_dataset::Samples;
 use syngrad_engine::session::Task;
 use syngrad_engine::{Digest, LeaseId, Plan};
-use syngrad_model::Samples;
 use tokio::task::JoinSet;
 
 use crate::link::Client;

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{RunOpened, Update};
 use syngrad_common::{Code, Failure};
+use syngrad_dataset::{PrivateData, Samples};
 use syngrad_engine::quantize::Grid;
 use syngrad_engine::run::UpdateHeader;
 use syngrad_engine::session::Task;
 use syngrad_engine::spec::UpdateBits;
 use syngrad_engine::{Digest, Layout, LeaseId, PartnerName, Plan, RunId, Unit, Units};
-use syngrad_model::{Device, PrivateData, Samples};
+use syngrad_model::Device;
 use tokio::sync::mpsc as products;
 
 use crate::round::Open;

@@ -3,9 +3,10 @@
 mod plain;
 
 use serde::Serialize;
+use syngrad_dataset::Dataset;
 use syngrad_engine::RunSpec;
 use syngrad_engine::spec::UpdateBits;
-use syngrad_model::{Dataset, Device, reference};
+use syngrad_model::{Device, reference};
 
 use super::document::Document;
 use crate::args::{ExactnessArgs, SpecFlags};

@@ -13,12 +13,13 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use serde::Serialize;
+use syngrad_dataset::qmnist::{self, EMPLOYEES, QmnistFile, STUDENTS};
+use syngrad_dataset::{Dataset, Samples};
 use syngrad_engine::RunSpec;
 use syngrad_engine::partition::Origin;
 use syngrad_engine::spec::{DataSpec, Evaluation, Partition};
-use syngrad_model::dataset::qmnist::{self, EMPLOYEES, QmnistFile, STUDENTS};
 use syngrad_model::reference::{self, ReferenceError};
-use syngrad_model::{Dataset, Device, Evaluator, Samples};
+use syngrad_model::{Device, Evaluator};
 
 use self::methods::{Candidate, Method};
 use self::parallel::Workbench;

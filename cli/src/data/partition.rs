@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use syngrad_dataset::mnist;
+use syngrad_dataset::{Dataset, Samples};
 use syngrad_engine::spec::{DataSpec, Partition};
 use syngrad_engine::{Cut, Unit};
-use syngrad_model::dataset::mnist;
-use syngrad_model::{Dataset, Samples};
 
 use crate::args::{PartitionArgs, PartitionName};
 use crate::exit::Exit;

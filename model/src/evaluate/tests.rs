@@ -1,5 +1,5 @@
 use super::*;
-use crate::dataset::synthetic;
+use syngrad_dataset::synthetic;
 
 fn identity(classes: usize) -> (ModelSpec, Vec<f32>) {
     let model = ModelSpec::Mlp { inputs: classes, hidden: vec![], classes };

@@ -1,7 +1,7 @@
 use super::*;
-use crate::dataset::synthetic;
 use crate::evaluate::Evaluator;
 use crate::flat::initial_params;
+use syngrad_dataset::synthetic;
 
 fn model() -> ModelSpec {
     ModelSpec::Mlp { inputs: 12, hidden: vec![9], classes: 4 }

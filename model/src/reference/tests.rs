@@ -1,8 +1,13 @@
+use std::path::{Path, PathBuf};
+
 use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, OptimizerSpec, Partition, UpdateBits};
 
 use super::*;
-use crate::dataset::tests::mnist_dir;
 use crate::train::tests::spec as blank;
+
+fn mnist_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/mnist")
+}
 
 fn adam() -> OptimizerSpec {
     OptimizerSpec::Adam { learning_rate: 0.005, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }

@@ -1,8 +1,8 @@
 use syngrad_engine::spec::{DataSpec, ModelSpec, OptimizerSpec, Partition};
 
 use super::*;
-use crate::dataset::synthetic;
 use crate::flat::initial_params;
+use syngrad_dataset::synthetic;
 
 const INPUTS: usize = 6;
 const CLASSES: usize = 3;

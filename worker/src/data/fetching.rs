@@ -2,8 +2,8 @@
 
 use syngrad_common::wire::FetchShard;
 use syngrad_common::{Code, Failure};
+use syngrad_dataset::{Samples, shard};
 use syngrad_engine::Digest;
-use syngrad_model::{Samples, shard};
 
 use crate::link::{self, Client};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use syngrad_common::{Code, Failure};
+use syngrad_dataset::Samples;
+use syngrad_dataset::private;
 use syngrad_engine::RunSpec;
 use syngrad_engine::spec::DataSpec;
-use syngrad_model::Samples;
-use syngrad_model::dataset::private;
 
 use super::Owner;
 
@@ -24,8 +24,8 @@ pub(super) fn samples(spec: &RunSpec, owner: &Owner) -> Result<Option<Arc<Sample
 #[cfg(test)]
 mod tests {
     use syngrad_common::config::CanonicalSpec;
+    use syngrad_dataset::PrivateData;
     use syngrad_engine::PartnerName;
-    use syngrad_model::PrivateData;
 
     use super::*;
 

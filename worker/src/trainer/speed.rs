@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use syngrad_dataset::Samples;
 use syngrad_engine::plan::{Sampler, Work};
 use syngrad_engine::random::{Purpose, Stream};
 use syngrad_engine::spec::RunSpec;
 use syngrad_engine::{Plan, Round, Unit};
-use syngrad_model::{Samples, Trainer, initial_params};
+use syngrad_model::{Trainer, initial_params};
 
 /// Time after which no further measurement is begun.
 const BUDGET: Duration = Duration::from_millis(40);

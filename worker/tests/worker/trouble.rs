@@ -4,8 +4,8 @@ use bytes::Bytes;
 use syngrad_common::Code;
 use syngrad_common::transport::Address;
 use syngrad_common::wire::{Fence, Refused, RunOpened, Source, ToCoordinator, ToWorker, Welcome};
+use syngrad_dataset::shard;
 use syngrad_engine::{Digest, Round, Unit};
-use syngrad_model::shard;
 use syngrad_worker::Tone;
 
 use crate::fake::work::Work;

@@ -8,12 +8,13 @@ use super::{Finding, Tree};
 const DIRECTION: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("proto", &[]),
-    ("model", &["engine"]),
+    ("dataset", &["engine"]),
+    ("model", &["engine", "dataset"]),
     ("common", &["engine", "proto"]),
-    ("coordinator", &["engine", "proto", "model", "common"]),
-    ("worker", &["engine", "proto", "model", "common"]),
-    ("cli", &["engine", "proto", "model", "common", "coordinator", "worker"]),
-    ("tests", &["engine", "proto", "model", "common", "coordinator", "worker", "cli"]),
+    ("coordinator", &["engine", "proto", "dataset", "model", "common"]),
+    ("worker", &["engine", "proto", "dataset", "model", "common"]),
+    ("cli", &["engine", "proto", "dataset", "model", "common", "coordinator", "worker"]),
+    ("tests", &["engine", "proto", "dataset", "model", "common", "coordinator", "worker", "cli"]),
     ("xtask", &["engine"]),
 ];
 

@@ -1,11 +1,12 @@
 //! The baseline: the same run with sums in f32, unit after unit. Nothing else in syngrad adds floating-point numbers of
 //! different units.
 
+use syngrad_dataset::{Dataset, Samples};
 use syngrad_engine::optimizer::Optimizer;
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::schedule::learning_rate;
 use syngrad_engine::{Cut, Round, RunSpec, Unit};
-use syngrad_model::{Dataset, Device, Evaluator, Samples, Trainer, initial_params};
+use syngrad_model::{Device, Evaluator, Trainer, initial_params};
 
 use super::Trained;
 use crate::failure::Failure;

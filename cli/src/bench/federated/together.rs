@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use syngrad_dataset::Dataset;
+use syngrad_dataset::qmnist::{EMPLOYEES, STUDENTS};
 use syngrad_engine::RunSpec;
 use syngrad_engine::spec::Partition;
-use syngrad_model::dataset::qmnist::{EMPLOYEES, STUDENTS};
-use syngrad_model::{Dataset, reference};
+use syngrad_model::reference;
 
 use super::methods::{self, Candidate};
 use super::parallel::Workbench;

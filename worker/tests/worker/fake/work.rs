@@ -8,12 +8,13 @@ use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{
     Leased, LeasedUnit, Ready, RoundOpened, RunOpened, ShardRef, Source, ToCoordinator, ToWorker,
 };
+use syngrad_dataset::{Dataset, shard};
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::spec::RunSpec;
 use syngrad_engine::state::TrainingState;
 use syngrad_engine::{Cut, Digest, LeaseId, Plan, Round, RunId, Unit};
-use syngrad_model::{Dataset, Device, Trainer, initial_params, layout, shard};
+use syngrad_model::{Device, Trainer, initial_params, layout};
 
 use super::{Coordinator, Peer};
 

@@ -100,7 +100,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::dataset::tests::qmnist_dir;
+    use crate::tests::qmnist_dir;
 
     #[test]
     fn the_series_and_writers_are_the_published_ones() {

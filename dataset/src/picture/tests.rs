@@ -1,8 +1,8 @@
 use image::{ImageFormat, Rgba, RgbaImage};
 
 use super::*;
-use crate::dataset::mnist::MnistFile;
-use crate::dataset::tests::mnist_dir;
+use crate::mnist::MnistFile;
+use crate::tests::mnist_dir;
 
 fn file(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma};
 use thiserror::Error;
 
-use crate::dataset::mnist::SIDE;
+use crate::mnist::SIDE;
 
 /// Pixels of the longer side of the digit.
 const BOX: u32 = 20;

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use super::*;
-use crate::dataset::tests::mnist_dir;
+use crate::tests::mnist_dir;
 
 const FILE: MnistFile = MnistFile::TestLabels;
 

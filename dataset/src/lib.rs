@@ -1,9 +1,16 @@
-//! Samples in memory, and where they come from.
+//! Samples in memory, and where they come from: MNIST and who wrote it, a partner's own files, synthetic ones, shards
+//! from a coordinator, and pictures.
+//!
+//! Nothing here knows a network or a tensor library, so that whatever only reads samples builds in seconds.
+//!
+//! A feature is a byte, and the networks see it as byte / 255 ([`widen`]): that scaling is part of a model's input
+//! contract.
 
 pub mod fetch;
 pub mod idx;
 pub mod mnist;
 mod payload;
+pub mod picture;
 pub mod private;
 pub mod qmnist;
 pub mod shard;
@@ -12,7 +19,6 @@ pub mod synthetic;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use private::{PrivateData, PrivateMismatch};
 use pulp::{Arch, NullaryFnOnce};
 use syngrad_engine::partition::{Origin, Population};
 use syngrad_engine::plan::PlanError;
@@ -22,6 +28,7 @@ use syngrad_engine::{Cut, PartnerName, RunSpec};
 use thiserror::Error;
 
 pub use mnist::DataError;
+pub use private::{PrivateData, PrivateDataError, PrivateMismatch};
 
 /// Labelled samples in one contiguous buffer: features as bytes, row-major, and one label a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +178,7 @@ impl Samples {
     }
 
     /// Makes `out` the features of samples, as the networks see them, row-major.
-    pub(crate) fn widen(&self, indices: impl ExactSizeIterator<Item = usize>, out: &mut Vec<f32>) {
+    pub fn widen(&self, indices: impl ExactSizeIterator<Item = usize>, out: &mut Vec<f32>) {
         out.resize(indices.len() * self.inputs, 0.0);
         for (index, row) in indices.zip(out.chunks_exact_mut(self.inputs)) {
             widen(self.image(index), row);
@@ -180,7 +187,7 @@ impl Samples {
 }
 
 /// Writes bytes as the networks see them: byte / 255, by multiplication with the nearest f32.
-pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
+pub fn widen(bytes: &[u8], out: &mut [f32]) {
     Arch::new().dispatch(Widen { bytes, out });
 }
 

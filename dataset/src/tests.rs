@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use syngrad_engine::spec::{Algorithm, ModelSpec};
+use syngrad_engine::spec::{Algorithm, ModelSpec, OptimizerSpec};
 
 use super::*;
 
@@ -65,9 +65,21 @@ fn what_is_held_out_is_neither_trained_on_nor_of_the_test() {
 }
 
 fn sizes(partition: Partition, units: u32, mnist_dir: &Path) -> Vec<u32> {
-    let algorithm = Algorithm::SyncSgd { epochs: 1, units, unit_samples: 1 };
-    let mut spec = crate::train::tests::spec(ModelSpec::Noop { params: 1 }, algorithm);
-    spec.data = DataSpec::Mnist { limit: None, partition };
+    let spec = RunSpec {
+        name: "test".into(),
+        seed: 5,
+        model: ModelSpec::Noop { params: 1 },
+        data: DataSpec::Mnist { limit: None, partition },
+        algorithm: Algorithm::SyncSgd { epochs: 1, units, unit_samples: 1 },
+        optimizer: OptimizerSpec::Sgd { learning_rate: 0.1, momentum: 0.0, nesterov: false },
+        schedule: Default::default(),
+        update_bits: Default::default(),
+        quorum: Default::default(),
+        evaluation: Default::default(),
+        numerics: Default::default(),
+        checkpoint: Default::default(),
+        durability: Default::default(),
+    };
     let dataset = Dataset::load(&spec.data, spec.seed, mnist_dir).expect("the files are there");
     dataset.cut(&spec).expect("there are enough samples").sizes()
 }

@@ -5,7 +5,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::dataset::tests::mnist_dir;
+use crate::tests::mnist_dir;
 
 /// The raw payload of a file of the checkout.
 fn raw(file: MnistFile) -> Vec<u8> {
