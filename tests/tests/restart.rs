@@ -1,5 +1,7 @@
 //! What a coordinator that is started again still knows.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+
 use syngrad::client::{Phase, RunStatus};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{Algorithm, DataSpec, ModelSpec, Partition};
@@ -64,5 +66,32 @@ async fn what_was_counted_and_served_outlives_the_coordinator() {
     let runs = fleet.client().await.expect("the coordinator listens").list().await.expect("an answer");
     assert_eq!(runs.iter().map(|run| run.phase).collect::<Vec<_>>(), [Phase::Completed; 2]);
     assert!(versions[0] < versions[1], "{versions:?}");
+    fleet.end().await;
+}
+
+#[tokio::test]
+async fn whoever_follows_a_run_follows_it_over_a_restart() {
+    let state = tempfile::tempdir().expect("a folder can be made");
+    let mut fleet = fleet::start_in(NODE, Some(state.path().to_owned())).await.expect("a coordinator");
+    let spec = specs::sync_sgd(3);
+    let run = fleet.client().await.expect("the coordinator listens").start(spec.text(), 1).await.expect("a good spec");
+    let run = run.to_string();
+    let follow = NODE.command(&["run", "watch", &run, "--coordinator", fleet.address(), "-o", "jsonl"]).spawn();
+    let mut follow = follow.expect("the program starts");
+    let mut told = BufReader::new(follow.stdout.take().expect("standard output is piped"));
+    let mut first = String::new();
+    told.read_line(&mut first).expect("the run as it is now");
+    assert!(first.contains("waiting for"), "{first}");
+    fleet.kill_coordinator().await.expect("it starts again");
+    // Nobody works before now, so the run has not ended under the eyes of the first coordinator.
+    fleet.add_worker().expect("a worker");
+    let finished = tokio::task::spawn_blocking(move || {
+        let mut rest = String::new();
+        told.read_to_string(&mut rest).expect("text");
+        (follow.wait().expect("it was started").code(), rest)
+    });
+    let (code, rest) = finished.await.expect("reading does not panic");
+    let last: serde_json::Value = rest.lines().last().and_then(|line| line.parse().ok()).expect("an envelope");
+    assert_eq!((code, &last["data"]["phase"], &last["data"]["run"]), (Some(0), &"completed".into(), &run.into()));
     fleet.end().await;
 }
