@@ -11,6 +11,7 @@ use syngrad_engine::keeping::KeepingView;
 use syngrad_engine::run::{Outcome, Run, Waiting};
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{Digest, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
+use syngrad_store::{Entry, Holding, Progress, RoundRow, Spooled, ToSpool};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,7 +20,6 @@ use crate::outbox::Broadcast;
 use crate::roster::SessionId;
 use crate::shards::Shards;
 use crate::status::{self, Identity, Journal, Phase, RunStatus};
-use crate::store::{Entry, Holding, Progress, RoundRow, Spooled, ToSpool};
 
 /// A member of the run, and what it has been given.
 #[derive(Debug)]

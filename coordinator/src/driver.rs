@@ -27,6 +27,7 @@ use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Keeping, Storage};
 use syngrad_engine::run::{Action, Event};
 use syngrad_engine::{LeaseId, MemberId, RunId, Time};
+use syngrad_store::{Folder, Keeper, Left, Told};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -39,11 +40,7 @@ use crate::recall;
 use crate::roster::Roster;
 use crate::served::ServedModel;
 use crate::status::{RunStatus, RunWatch};
-use crate::store::{Folder, Keeper, Left};
 use operator::Preparing;
-
-/// Finished runs whose last status is kept.
-pub(crate) const MAX_HISTORY: usize = 64;
 
 /// Time for the open round to be committed when the process is to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -169,7 +166,12 @@ impl Driver {
     pub(crate) fn keep_in(&mut self, folder: Folder, left: Left) -> Result<(), Failure> {
         self.first_lease = folder.first_lease();
         self.fence = Some(folder.fence());
-        let keeper = Keeper::start(folder, self.own_inbox.clone())
+        let driver = self.own_inbox.clone();
+        let tell = move |kept| {
+            let is_heard = driver.upgrade().is_some_and(|driver| driver.blocking_send(Message::Kept(kept)).is_ok());
+            if is_heard { Told::Heard } else { Told::Nobody }
+        };
+        let keeper = Keeper::start(folder, tell)
             .map_err(|why| Failure::new(Code::Internal, format!("the keeper's thread cannot start: {why}")))?;
         self.keeper = Some(keeper);
         self.keeping = Keeping::new(Storage::Durable);

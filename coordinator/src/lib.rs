@@ -21,7 +21,6 @@ mod serving;
 mod session;
 mod shards;
 mod status;
-mod store;
 
 pub use config::{Config, Patience, default_state_dir};
 pub use serve::{State, serve};

@@ -15,14 +15,14 @@ use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
 use syngrad_model::{Device, Evaluator, fingerprint, initial_params, layout};
+use syngrad_store::{Resumption, Spooled};
 use tokio::sync::mpsc;
 
 use crate::active::{ActiveRun, Parts};
 use crate::driver::Message;
 use crate::evaluate::Evaluations;
 use crate::shards::Shards;
-use crate::status::{Identity, Point};
-use crate::store::{Holding, Progress, Spooled};
+use crate::status::Identity;
 
 /// The last run's dataset; the next run often has the same.
 #[derive(Clone, Debug, Default)]
@@ -56,23 +56,6 @@ pub(crate) struct Preparation {
     pub(crate) first_lease: LeaseId,
     /// Where an earlier process left it; nothing if it begins.
     pub(crate) resumption: Resumption,
-}
-
-/// Where a run was left.
-#[derive(Debug, Default)]
-pub(crate) struct Resumption {
-    /// The newest checkpoint that is whole, encoded; none if there was none yet.
-    pub(crate) state: Option<Vec<u8>>,
-    /// The ledger beyond it: computed again, rounds must come out like this.
-    pub(crate) ledger: Vec<Commit>,
-    pub(crate) evaluations: Vec<Point>,
-    /// Whose samples the run is on, if partners keep them.
-    pub(crate) holdings: Vec<Holding>,
-    /// Updates that nobody needs to compute again.
-    pub(crate) spooled: Vec<Spooled>,
-    pub(crate) progress: Option<Progress>,
-    /// How long the rounds before it took.
-    pub(crate) round_times: Vec<Duration>,
 }
 
 /// A run that can open its first round.

@@ -7,11 +7,11 @@ use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::Plan;
 use syngrad_engine::state::TrainingState;
 use syngrad_model::layout;
+use syngrad_store::{EndedRun, LastServed};
 use tokio::sync::watch;
 
 use crate::served::ServedModel;
 use crate::status::{Identity, RunStatus, RunWatch};
-use crate::store::{EndedRun, LastServed};
 
 /// Runs that have ended, as they are asked for. One whose spec this release does not read is left out.
 pub(crate) fn ended(runs: Vec<EndedRun>) -> impl Iterator<Item = RunWatch> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
+use syngrad_store::{Folder, Left};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -19,7 +20,6 @@ use crate::driver::{Driver, Message};
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
-use crate::store::{Folder, Left};
 
 /// Time for open connections to end once everyone has been told.
 const CLOSING: Duration = Duration::from_secs(5);

@@ -9,12 +9,8 @@ use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::run::{Counters, MemberView, Outcome, Participation};
 use syngrad_engine::{Digest, PartnerName, Plan, Round, RunId};
 use syngrad_model::Evaluation;
+use syngrad_store::{EndPhase, EndedRun, MAX_EVALUATIONS, Point, Progress, RoundTimes, Traffic};
 use tokio::sync::watch;
-
-use crate::store::{EndPhase, EndedRun, Progress};
-
-/// Evaluations kept for a run, the newest.
-pub(crate) const MAX_EVALUATIONS: usize = 256;
 
 /// The longest round that is told from longer ones.
 const MAX_ROUND: Duration = Duration::from_secs(86_400);
@@ -44,16 +40,6 @@ impl Phase {
     }
 }
 
-/// One evaluation, for the curve.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Point {
-    pub(crate) round: Round,
-    pub(crate) accuracy: f64,
-    pub(crate) loss: f64,
-    /// Since the first round opened.
-    pub(crate) at: Duration,
-}
-
 /// Where a run's newest status is found, during the run and after it.
 pub(crate) type RunWatch = watch::Receiver<Arc<RunStatus>>;
 
@@ -81,24 +67,6 @@ impl Identity {
             spec,
         }
     }
-}
-
-/// What was counted beside the engine's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Traffic {
-    /// Entries that were clamped to a grid's limit.
-    pub(crate) saturated: u64,
-    pub(crate) params_bytes_sent: u64,
-    pub(crate) update_bytes_received: u64,
-    pub(crate) shard_bytes_sent: u64,
-}
-
-/// Times of the rounds so far, from opening to commit, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct RoundTimes {
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
-    pub(crate) max_ms: f64,
 }
 
 /// A run at one moment.
@@ -154,7 +122,7 @@ impl RunStatus {
     /// A run that an earlier process brought to its end. Nobody is in it any more.
     pub(crate) fn of_ended(identity: Arc<Identity>, samples: u64, ended: EndedRun) -> Self {
         let EndedRun { ending, progress, evaluations, .. } = ended;
-        let newest = evaluations.last().and_then(|point| progress.evaluation(point));
+        let newest = evaluations.last().and_then(|point| evaluation_of(&progress, point));
         let Progress { committed, params, chain, loss, train_time, counters, participation, .. } = progress;
         let Progress { traffic, round_times, .. } = progress;
         Self {
@@ -181,15 +149,13 @@ impl RunStatus {
     }
 }
 
-impl Progress {
-    /// The newest evaluation, class by class, if that was kept.
-    fn evaluation(&self, point: &Point) -> Option<Arc<Evaluation>> {
-        let classes = self.confusion.len().isqrt();
-        let Point { accuracy, loss, .. } = *point;
-        let confusion: Vec<Vec<u64>> = self.confusion.chunks_exact(classes.max(1)).map(<[u64]>::to_vec).collect();
-        let samples = self.confusion.iter().sum();
-        (confusion.len() == classes && classes > 0).then(|| Arc::new(Evaluation { loss, accuracy, samples, confusion }))
-    }
+/// The newest evaluation of a run that was left, class by class, if that was kept.
+fn evaluation_of(progress: &Progress, point: &Point) -> Option<Arc<Evaluation>> {
+    let classes = progress.confusion.len().isqrt();
+    let Point { accuracy, loss, .. } = *point;
+    let confusion: Vec<Vec<u64>> = progress.confusion.chunks_exact(classes.max(1)).map(<[u64]>::to_vec).collect();
+    let samples = progress.confusion.iter().sum();
+    (confusion.len() == classes && classes > 0).then(|| Arc::new(Evaluation { loss, accuracy, samples, confusion }))
 }
 
 /// What the driver writes down while a run goes on.
@@ -239,7 +205,7 @@ impl Journal {
     pub(crate) fn recall(&mut self, progress: Option<Progress>, round_times: &[Duration], points: Vec<Point>) {
         round_times.iter().for_each(|&took| self.record(took));
         if let Some(progress) = progress {
-            self.newest = points.last().and_then(|point| Some((point.round, progress.evaluation(point)?)));
+            self.newest = points.last().and_then(|point| Some((point.round, evaluation_of(&progress, point)?)));
             let Progress { loss, train_time, counters, participation, traffic, foreign_numerics, .. } = progress;
             self.participation = participation.into_iter().collect();
             self.before = (counters, train_time);

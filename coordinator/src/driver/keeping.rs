@@ -8,12 +8,12 @@ use syngrad_engine::RunId;
 use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Counted, Event, HistoryDiffers, Origin, RunEnd};
 use syngrad_engine::run::{self, Outcome};
 use syngrad_engine::state::Commit;
+use syngrad_store::{Bulk, EndPhase, Ending, Holding, Kept, Order, Point, RunRow, ToSpool, Unfinished, Version};
 
 use super::operator::Preparing;
 use super::{Driver, Mode, Reply};
 use crate::served::ServedModel;
-use crate::status::{Point, ending};
-use crate::store::{Bulk, EndPhase, Ending, Holding, Kept, Order, RunRow, ToSpool, Unfinished, Version};
+use crate::status::ending;
 
 impl Driver {
     /// Goes on with a run of an earlier process.

@@ -5,6 +5,7 @@ use syngrad_common::Failure;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{Declined, FetchShard, Hello, Ready, Update};
 use syngrad_engine::{LeaseId, RunId};
+use syngrad_store::Kept;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::evaluate::Evaluated;
@@ -12,7 +13,6 @@ use crate::outbox::Outbox;
 use crate::prepare::Prepared;
 use crate::roster::SessionId;
 use crate::status::RunWatch;
-use crate::store::Kept;
 
 /// Something for the driver.
 #[derive(Debug)]

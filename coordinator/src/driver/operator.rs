@@ -5,11 +5,12 @@ use syngrad_common::limits::MAX_SESSIONS;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::run::Event;
 use syngrad_engine::{Round, RunId};
+use syngrad_store::Resumption;
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 use super::{Driver, Message, Mode, Reply, StartRun, shutting_down};
-use crate::prepare::{Preparation, Prepared, Resumption, prepare};
+use crate::prepare::{Preparation, Prepared, prepare};
 use crate::status::RunWatch;
 
 /// A run whose data is being loaded.

@@ -9,18 +9,18 @@ use syngrad_engine::aggregate::{AggregateError, Tally};
 use syngrad_engine::keeping::Counted;
 use syngrad_engine::run::{Action, Event, Lease, Outcome, UpdateHeader};
 use syngrad_engine::{LeaseId, MemberId, Rejection, Round, Units};
+use syngrad_store::{MAX_HISTORY, Point, Report, Spooled, ToSpool};
 use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
 use tokio::task::block_in_place;
 use tokio::time::Instant;
 
-use super::{Delivery, Driver, MAX_HISTORY, Mode};
+use super::{Delivery, Driver, Mode};
 use crate::active::{InHand, OpenRound};
 use crate::evaluate::{Candidate, Evaluated};
 use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
 use crate::served::ServedModel;
-use crate::status::{Point, ending};
-use crate::store::{Report, Spooled, ToSpool};
+use crate::status::ending;
 
 /// Params up to which arithmetic is done where it arises; for more, the runtime is told that this thread is busy.
 const INLINE_PARAMS: usize = 4 << 20;

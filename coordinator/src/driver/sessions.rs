@@ -8,6 +8,7 @@ use syngrad_engine::run::{Event, Joined};
 use syngrad_engine::session::Retry;
 use syngrad_engine::spec::Numerics;
 use syngrad_engine::{LeaseId, MemberId, PartnerName, Rejection};
+use syngrad_store::Holding;
 use tokio::sync::oneshot;
 
 use super::rounds::verdict;
@@ -15,7 +16,6 @@ use super::{Arrival, Driver, Mode, Seated, ShardRequest, shutting_down};
 use crate::active::{ActiveRun, Membership};
 use crate::outbox::Outbox;
 use crate::roster::{NoSeat, Seat, SessionId, draw_token};
-use crate::store::Holding;
 
 impl Driver {
     pub(super) fn arrived(&mut self, arrival: Arrival) {

@@ -13,12 +13,13 @@ use syngrad_engine::{Digest, PartnerName, RunId};
 use syngrad_model::Evaluation;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::run_service_server::RunService;
+use syngrad_store::Point;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
 
 use crate::driver::{Handle, Message, Reply, StartRun, shutting_down};
-use crate::status::{Phase, Point, RunStatus, RunWatch};
+use crate::status::{Phase, RunStatus, RunWatch};
 
 /// Time between two states on one watch.
 const WATCH_PACE: Duration = Duration::from_millis(20);

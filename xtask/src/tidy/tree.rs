@@ -24,6 +24,9 @@ pub struct TreeError {
     source: io::Error,
 }
 
+/// In a second working tree of a repository this is a file, which says where the repository is.
+const GIT: &str = ".git";
+
 impl Tree {
     /// Reads the checkout at `root`, without `target` and hidden folders.
     ///
@@ -48,7 +51,7 @@ impl Tree {
                 if ours && path != "target" {
                     self.read_folder(root, &path)?;
                 }
-            } else if kind.is_file() {
+            } else if kind.is_file() && path != GIT {
                 self.add(path, fs::read(entry.path()).map_err(at(entry.path()))?);
             }
         }

@@ -16,10 +16,9 @@ use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use uuid::Uuid;
 
 use super::{
-    CheckpointRow, EndPhase, Ending, Entry, Holding, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError,
-    Version,
+    CheckpointRow, EndPhase, Ending, Entry, Holding, Point, Progress, Report, RoundTimes, RunRow, ServedRow, SpoolRow,
+    Store, StoreError, Traffic, Version,
 };
-use crate::status::{Point, RoundTimes, Traffic};
 
 /// How long a write waits for somebody else who uses the database.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -226,13 +226,14 @@ fn a_later_schema_is_left_alone() {
 fn blobs_that_nothing_names_are_deleted() {
     let path = folder();
     a_run(path.path());
-    let (driver, mut inbox) = tokio::sync::mpsc::channel(8);
-    let keeper = Keeper::start(Folder::open(path.path()).expect("the folder"), driver.downgrade()).expect("a thread");
+    let (told, heard) = std::sync::mpsc::channel();
+    let tell = move |kept| told.send(kept).map_or(Told::Nobody, |()| Told::Heard);
+    let keeper = Keeper::start(Folder::open(path.path()).expect("the folder"), tell).expect("a thread");
     let layout = Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout");
     let state = state(Arc::new(layout));
     keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state))) });
     keeper.finish().expect("everything is kept");
-    assert!(matches!(inbox.try_recv(), Ok(crate::driver::Message::Kept(Kept::Done(None)))));
+    assert!(matches!(heard.try_recv(), Ok(Kept::Done(None))));
     // Round 0's state is older than both of the others, so it is not one of the two that are kept.
     assert_eq!(blob_files(path.path()).len(), 2);
 }
@@ -250,14 +251,12 @@ fn a_blob_that_a_crash_left_behind_is_deleted() {
 }
 
 #[test]
-fn what_cannot_be_kept_after_the_driver_stopped_reading_is_not_passed_over() {
+fn what_cannot_be_kept_when_nobody_listens_any_more_is_not_passed_over() {
     let path = folder();
     let folder = Folder::open(path.path()).expect("a new folder");
     std::fs::remove_dir_all(path.path().join("blobs")).expect("the blobs can be deleted");
     std::fs::write(path.path().join("blobs"), "no folder").expect("a file can be written");
-    let (driver, mut inbox) = tokio::sync::mpsc::channel(1);
-    let keeper = Keeper::start(folder, driver.downgrade()).expect("a thread can be started");
-    inbox.close();
+    let keeper = Keeper::start(folder, |_| Told::Nobody).expect("a thread can be started");
     let layout =
         Arc::new(Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout"));
     keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state(layout)))) });

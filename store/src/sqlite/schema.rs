@@ -13,7 +13,7 @@ use syngrad_engine::digest::{Domain, Hasher};
 use super::{StoreError, error};
 
 /// The steps from an empty database to this release's, each applied once. A step never changes after a release.
-pub(in crate::store) const MIGRATIONS: &[&str] = &[
+pub(crate) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE coordinator (only INTEGER PRIMARY KEY CHECK (only = 1), id BLOB NOT NULL, epoch INTEGER NOT NULL) STRICT;
     CREATE TABLE runs (

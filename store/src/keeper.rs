@@ -8,23 +8,23 @@ use bytes::Bytes;
 use syngrad_engine::keeping::{Contents, Setback, Step, Writing};
 use syngrad_engine::state::TrainingState;
 use syngrad_engine::{Digest, Round, RunId, Unit};
-use tokio::sync::mpsc;
 
 use super::{CheckpointRow, Entry, Folder, Report, SpoolRow, Store as _, StoreError};
-use crate::driver::Message;
 
 /// Something to keep.
 #[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) run: RunId,
-    pub(crate) entry: Entry,
+pub struct Order {
+    /// The run that it is of.
+    pub run: RunId,
+    /// The rows.
+    pub entry: Entry,
     /// What to keep with it that has no place in a row.
-    pub(crate) bulk: Option<Bulk>,
+    pub bulk: Option<Bulk>,
 }
 
 /// What is kept as a blob.
 #[derive(Debug)]
-pub(crate) enum Bulk {
+pub enum Bulk {
     /// The training state that opens the round after those in the entry.
     State(Box<TrainingState>),
     /// An update.
@@ -33,16 +33,29 @@ pub(crate) enum Bulk {
 
 /// An update that its worker shall not have to compute again.
 #[derive(Debug)]
-pub(crate) struct ToSpool {
-    pub(crate) round: Round,
-    pub(crate) unit: Unit,
-    pub(crate) payload: Bytes,
-    pub(crate) report: Report,
+pub struct ToSpool {
+    /// The round it is for.
+    pub round: Round,
+    /// The unit it is of.
+    pub unit: Unit,
+    /// The packed sum.
+    pub payload: Bytes,
+    /// What its worker says of it.
+    pub report: Report,
+}
+
+/// Whether somebody took what the keeper had to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Somebody will act on it.
+    Heard,
+    /// Whoever ordered has stopped listening: nobody waits for room any more.
+    Nobody,
 }
 
 /// What became of an order.
 #[derive(Debug)]
-pub(crate) enum Kept {
+pub enum Kept {
     /// It is durable; the number of the version in it, if there is one.
     Done(Option<u64>),
     /// There is no room; it is tried again by itself.
@@ -51,64 +64,63 @@ pub(crate) enum Kept {
     Never(StoreError),
 }
 
-/// The driver's hold of the thread, which ends after this is dropped and everything ordered is kept.
+/// The hold of the thread, which ends after this is dropped and everything ordered is kept.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub struct Keeper {
     orders: Option<Sender<Order>>,
     thread: Option<thread::JoinHandle<Result<(), StoreError>>>,
 }
 
 impl Keeper {
-    /// Starts the thread; it reports to `driver`.
-    pub(crate) fn start(folder: Folder, driver: mpsc::WeakSender<Message>) -> io::Result<Self> {
+    /// Starts the thread; it says what became of each order through `tell`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(folder: Folder, tell: impl FnMut(Kept) -> Told + Send + 'static) -> io::Result<Self> {
         let (orders, taken) = channel();
-        let thread = thread::Builder::new().name("keeper".into()).spawn(move || work(folder, &taken, &driver))?;
+        let thread = thread::Builder::new().name("keeper".into()).spawn(move || work(folder, &taken, tell))?;
         Ok(Self { orders: Some(orders), thread: Some(thread) })
     }
 
-    /// Orders something to be kept; [`Message::Kept`] tells what became of it.
-    pub(crate) fn keep(&self, order: Order) {
+    /// Orders something to be kept; [`Kept`] tells what became of it.
+    pub fn keep(&self, order: Order) {
         if let Some(orders) = &self.orders {
             // A thread that is gone has said why.
             let _ = orders.send(order);
         }
     }
 
-    /// Waits until everything ordered is kept. Call it when the driver's queue is closed: nobody waits for room then.
+    /// Waits until everything ordered is kept. Call it when whoever is told has stopped
+    /// listening: nobody waits for room then.
     ///
     /// # Errors
-    /// Why something could not be kept; a driver that has stopped reading heard of it from nobody else.
-    pub(crate) fn finish(mut self) -> Result<(), StoreError> {
+    /// Why something could not be kept; whoever has stopped listening heard of it from nobody else.
+    pub fn finish(mut self) -> Result<(), StoreError> {
         self.orders = None;
         // A panic has been printed by then.
         self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())))
     }
 }
 
-fn work(mut folder: Folder, orders: &Receiver<Order>, driver: &mpsc::WeakSender<Message>) -> Result<(), StoreError> {
-    let tell = |kept| {
-        if let Some(driver) = driver.upgrade() {
-            // Nobody is left to be told once the driver is gone; what was ordered is kept all the same.
-            let _ = driver.blocking_send(Message::Kept(kept));
-        }
-    };
+fn work(mut folder: Folder, orders: &Receiver<Order>, mut tell: impl FnMut(Kept) -> Told) -> Result<(), StoreError> {
     while let Ok(Order { run, entry, bulk }) = orders.recv() {
         let mut order = InWork::new(run, entry, bulk);
         while let Some(step) = order.writing.next() {
             match order.take(step, &mut folder) {
                 Ok(()) => order.writing.done(),
                 Err(error) => match order.writing.failed(error.trouble()) {
-                    Setback::Again(after) if driver.upgrade().is_some_and(|driver| !driver.is_closed()) => {
-                        tell(Kept::Waits(error));
-                        thread::sleep(after);
-                    }
-                    Setback::Again(_) | Setback::Final => {
+                    Setback::Again(after) => match tell(Kept::Waits(error.clone())) {
+                        Told::Heard => thread::sleep(after),
+                        Told::Nobody => return Err(error),
+                    },
+                    Setback::Final => {
                         tell(Kept::Never(error.clone()));
                         return Err(error);
                     }
                 },
             }
         }
+        // Once nobody listens, what was ordered is kept all the same.
         tell(Kept::Done(order.number));
     }
     Ok(())

@@ -29,68 +29,79 @@ use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
 
-pub(crate) use folder::{EndedRun, Folder, LastServed, Left, Spooled, Unfinished};
-pub(crate) use keeper::{Bulk, Keeper, Kept, Order, ToSpool};
-
-use crate::status::{Point, RoundTimes, Traffic};
+pub use folder::{EndedRun, Folder, LastServed, Left, MAX_EVALUATIONS, MAX_HISTORY, Resumption, Spooled, Unfinished};
+pub use keeper::{Bulk, Keeper, Kept, Order, ToSpool, Told};
 
 /// A run as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RunRow {
-    pub(crate) run: RunId,
-    pub(crate) name: String,
-    /// The run spec as text, and its digest.
-    pub(crate) spec: String,
-    pub(crate) spec_digest: Digest,
+pub struct RunRow {
+    /// Which run.
+    pub run: RunId,
+    /// The name in its spec.
+    pub name: String,
+    /// The run spec as text.
+    pub spec: String,
+    /// The digest of its spec.
+    pub spec_digest: Digest,
 }
 
 /// A training state that was kept whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CheckpointRow {
+pub struct CheckpointRow {
     /// The round that it opens.
-    pub(crate) round: Round,
+    pub round: Round,
     /// Digest of its bytes, which is the blob's name.
-    pub(crate) blob: Digest,
+    pub blob: Digest,
 }
 
 /// An update of private samples that was made durable before it was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct SpoolRow {
-    pub(crate) round: Round,
-    pub(crate) unit: Unit,
+pub struct SpoolRow {
+    /// The round it is for.
+    pub round: Round,
+    /// The unit it is of.
+    pub unit: Unit,
     /// Digest of its payload, which is the blob's name.
-    pub(crate) blob: Digest,
-    pub(crate) report: Report,
+    pub blob: Digest,
+    /// What its worker says of it.
+    pub report: Report,
 }
 
 /// What a worker says of an update beside its payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Report {
+pub struct Report {
     /// Entries that were clamped to the grid's limit.
-    pub(crate) saturated: u64,
+    pub saturated: u64,
     /// Summed training loss, and the samples behind it.
-    pub(crate) loss: (f64, u64),
+    pub loss: (f64, u64),
 }
 
 /// A partner with samples of its own, and the digest of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Holding {
-    pub(crate) partner: PartnerName,
-    pub(crate) data: Digest,
+pub struct Holding {
+    /// Whose samples.
+    pub partner: PartnerName,
+    /// Digest of the samples.
+    pub data: Digest,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    pub(crate) phase: EndPhase,
-    pub(crate) reason: String,
+pub struct Ending {
+    /// Which of the three ends.
+    pub phase: EndPhase,
+    /// In words.
+    pub reason: String,
 }
 
 /// The phases in which a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EndPhase {
+pub enum EndPhase {
+    /// All rounds are committed.
     Completed,
+    /// The operator ended it.
     Stopped,
+    /// A round could not be closed.
     Failed,
 }
 
@@ -111,68 +122,125 @@ impl EndPhase {
 
 /// A round of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RoundRow {
-    pub(crate) commit: Commit,
+pub struct RoundRow {
+    /// What was committed.
+    pub commit: Commit,
     /// From its opening to its commit.
-    pub(crate) took: Duration,
+    pub took: Duration,
+}
+
+/// One evaluation, for the curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The round whose params were evaluated.
+    pub round: Round,
+    /// The part of the test samples that were classified correctly.
+    pub accuracy: f64,
+    /// Mean loss over the test samples.
+    pub loss: f64,
+    /// Since the first round opened.
+    pub at: Duration,
+}
+
+/// What was counted beside the engine's counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Entries that were clamped to a grid's limit.
+    pub saturated: u64,
+    /// Bytes of params that were sent to workers.
+    pub params_bytes_sent: u64,
+    /// Bytes of updates that workers sent.
+    pub update_bytes_received: u64,
+    /// Bytes of shards that were sent to workers.
+    pub shard_bytes_sent: u64,
+}
+
+/// Times of the rounds so far, from opening to commit, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RoundTimes {
+    /// Half of the rounds took no longer.
+    pub p50_ms: f64,
+    /// 99 of 100 took no longer.
+    pub p99_ms: f64,
+    /// The longest.
+    pub max_ms: f64,
 }
 
 /// How far a run had come when it was last kept; the newest gives way to the next. What was counted since is lost in a
 /// crash: these are observations, and nobody observed them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Training samples that there are.
-    pub(crate) train_samples: u32,
-    pub(crate) committed: u32,
-    pub(crate) params: Digest,
-    pub(crate) chain: Digest,
+    pub train_samples: u32,
+    /// Rounds committed.
+    pub committed: u32,
+    /// Digest of the params that came out of the last one.
+    pub params: Digest,
+    /// Digest over all of them.
+    pub chain: Digest,
     /// Mean training loss of the last round; none before the first.
-    pub(crate) loss: Option<f64>,
+    pub loss: Option<f64>,
     /// Time from the first round's opening to the last commit, without the time in which no coordinator ran.
-    pub(crate) train_time: Duration,
-    pub(crate) counters: Counters,
+    pub train_time: Duration,
+    /// What the engine counted.
+    pub counters: Counters,
     /// Whose units were used, late or missing.
-    pub(crate) participation: Vec<(PartnerName, Participation)>,
-    pub(crate) traffic: Traffic,
-    pub(crate) foreign_numerics: u32,
-    pub(crate) round_times: RoundTimes,
+    pub participation: Vec<(PartnerName, Participation)>,
+    /// What was counted beside that.
+    pub traffic: Traffic,
+    /// Workers of another numerics class that were let in.
+    pub foreign_numerics: u32,
+    /// How long rounds took.
+    pub round_times: RoundTimes,
     /// Of the newest evaluation, row by row.
-    pub(crate) confusion: Vec<u64>,
+    pub confusion: Vec<u64>,
 }
 
 /// Params that get a number before they are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
+pub struct Version {
     /// The round that they came out of.
-    pub(crate) round: Round,
-    pub(crate) params: Digest,
+    pub round: Round,
+    /// Their digest.
+    pub params: Digest,
 }
 
 /// A model that was served, and whose params are in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ServedRow {
-    pub(crate) run: RunId,
-    pub(crate) checkpoint: CheckpointRow,
-    pub(crate) version: Version,
-    pub(crate) number: u64,
+pub struct ServedRow {
+    /// The run it came out of.
+    pub run: RunId,
+    /// The checkpoint that its params open.
+    pub checkpoint: CheckpointRow,
+    /// Which params.
+    pub version: Version,
+    /// Its model version.
+    pub number: u64,
     /// None for a network that does not classify.
-    pub(crate) accuracy: Option<f64>,
+    pub accuracy: Option<f64>,
 }
 
 /// What is kept in one step: all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Only with the first entry of a run.
-    pub(crate) begun: Option<RunRow>,
-    pub(crate) rounds: Vec<RoundRow>,
-    pub(crate) progress: Option<Box<Progress>>,
-    pub(crate) evaluations: Vec<Point>,
-    pub(crate) version: Option<Version>,
-    pub(crate) holdings: Vec<Holding>,
-    pub(crate) spooled: Option<SpoolRow>,
+    pub begun: Option<RunRow>,
+    /// Rounds of the ledger.
+    pub rounds: Vec<RoundRow>,
+    /// How far the run has come.
+    pub progress: Option<Box<Progress>>,
+    /// Evaluations since the last entry.
+    pub evaluations: Vec<Point>,
+    /// Params that get a number.
+    pub version: Option<Version>,
+    /// Partners that have come with samples of their own.
+    pub holdings: Vec<Holding>,
+    /// An update whose blob is durable.
+    pub spooled: Option<SpoolRow>,
     /// What is spooled for rounds before the oldest checkpoint that is kept goes with it.
-    pub(crate) checkpoint: Option<CheckpointRow>,
-    pub(crate) ending: Option<Ending>,
+    pub checkpoint: Option<CheckpointRow>,
+    /// Only with the last entry of a run.
+    pub ending: Option<Ending>,
 }
 
 impl Entry {
@@ -183,7 +251,7 @@ impl Entry {
 }
 
 /// Metadata, behind whichever database.
-pub(crate) trait Store: Send {
+pub trait Store: Send {
     /// Keeps an entry of `run` durably; the number of the version in it, if there is one: the one it had before, or the
     /// next that no version of any run has had.
     ///
@@ -230,32 +298,54 @@ pub(crate) trait Store: Send {
 
 /// Why state cannot be read or kept.
 #[derive(Clone, Debug, Error)]
-pub(crate) enum StoreError {
+pub enum StoreError {
     /// Another process holds the folder.
     #[error("the state folder {folder} is in use by another coordinator; stop it, or choose another folder")]
-    Locked { folder: String },
+    Locked {
+        /// The folder.
+        folder: String,
+    },
     /// The database is of a later release.
     #[error(
         "the state in {file} has schema version {found}, this program knows {known}; use the release that wrote it"
     )]
-    Newer { file: String, found: i64, known: i64 },
+    Newer {
+        /// The database.
+        file: String,
+        /// Its schema's version.
+        found: i64,
+        /// The newest that this release knows.
+        known: i64,
+    },
     /// What is there is not state of ours, or no longer.
     #[error("{what}; restore the folder from a copy, or start with an empty one")]
-    Damaged { what: String },
+    Damaged {
+        /// What is damaged, and how that shows.
+        what: String,
+    },
     /// A later coordinator has taken over.
     #[error(transparent)]
     Fenced(#[from] Fenced),
     /// There is no room.
     #[error("the disk with the state is full ({why}); make room, the run goes on by itself")]
-    Full { why: String },
+    Full {
+        /// What the system says.
+        why: String,
+    },
     /// Reading or writing failed.
     #[error("the state cannot be read or written: {doing}: {why}; look after the disk, then start again")]
-    Io { doing: String, why: String },
+    Io {
+        /// What was tried.
+        doing: String,
+        /// What the system says.
+        why: String,
+    },
 }
 
 impl StoreError {
     /// What kind of trouble it is to whoever writes.
-    pub(crate) fn trouble(&self) -> Trouble {
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
         match self {
             Self::Full { .. } => Trouble::Full,
             Self::Locked { .. } | Self::Newer { .. } | Self::Damaged { .. } | Self::Fenced(_) | Self::Io { .. } => {

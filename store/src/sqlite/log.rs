@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use crate::store::StoreError;
+use crate::StoreError;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;

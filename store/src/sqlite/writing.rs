@@ -7,8 +7,10 @@ use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 
 use super::schema::insert;
-use crate::status::{Point, RoundTimes, Traffic};
-use crate::store::{CheckpointRow, Ending, Entry, Holding, Progress, Report, RoundRow, RunRow, SpoolRow, Version};
+use crate::{
+    CheckpointRow, Ending, Entry, Holding, Point, Progress, Report, RoundRow, RoundTimes, RunRow, SpoolRow, Traffic,
+    Version,
+};
 
 /// Writes an entry; the number of the version in it.
 pub(super) fn write(

@@ -3,26 +3,31 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use syngrad_common::wire::Fence;
 use syngrad_engine::keeping::newest_whole;
+use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::sqlite::{Beginning, Sqlite};
-use super::{Ending, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
-use crate::driver::MAX_HISTORY;
-use crate::prepare::Resumption;
-use crate::status::{MAX_EVALUATIONS, Point};
+use super::{Ending, Holding, Point, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
+
+/// Runs that have ended and are told of, the newest.
+pub const MAX_HISTORY: usize = 64;
+
+/// Evaluations kept for a run, the newest.
+pub const MAX_EVALUATIONS: usize = 256;
 
 /// More than an identity has.
 const OWNER_BYTES: u64 = 64;
 
 /// The opened state of a coordinator.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     pub(super) metadata: Sqlite,
     pub(super) blobs: Blobs,
     /// Held as long as the folder is.
@@ -31,53 +36,89 @@ pub(crate) struct Folder {
 
 /// What an earlier process left.
 #[derive(Debug)]
-pub(crate) struct Left {
+pub struct Left {
     /// The run that was going on.
-    pub(crate) unfinished: Option<Unfinished>,
+    pub unfinished: Option<Unfinished>,
     /// Runs that have ended, newest first.
-    pub(crate) ended: Vec<EndedRun>,
+    pub ended: Vec<EndedRun>,
     /// The model that was served last, of those whose params are kept.
-    pub(crate) served: Option<LastServed>,
+    pub served: Option<LastServed>,
 }
 
 /// A run to go on with.
 #[derive(Debug)]
-pub(crate) struct Unfinished {
-    pub(crate) row: RunRow,
-    pub(crate) resumption: Resumption,
+pub struct Unfinished {
+    /// Which one.
+    pub row: RunRow,
+    /// Where it was left.
+    pub resumption: Resumption,
+}
+
+/// Where a run was left.
+#[derive(Debug, Default)]
+pub struct Resumption {
+    /// The newest checkpoint that is whole, encoded; none if there was none yet.
+    pub state: Option<Vec<u8>>,
+    /// The ledger beyond it: computed again, rounds must come out like this.
+    pub ledger: Vec<Commit>,
+    /// Its newest evaluations, in order.
+    pub evaluations: Vec<Point>,
+    /// Whose samples the run is on, if partners keep them.
+    pub holdings: Vec<Holding>,
+    /// Updates that nobody needs to compute again.
+    pub spooled: Vec<Spooled>,
+    /// How far it had come, if that was kept.
+    pub progress: Option<Progress>,
+    /// How long the rounds before it took.
+    pub round_times: Vec<Duration>,
 }
 
 /// A run that has ended.
 #[derive(Debug)]
-pub(crate) struct EndedRun {
-    pub(crate) row: RunRow,
-    pub(crate) ending: Ending,
-    pub(crate) progress: Progress,
-    pub(crate) evaluations: Vec<Point>,
+pub struct EndedRun {
+    /// Which one.
+    pub row: RunRow,
+    /// How it ended.
+    pub ending: Ending,
+    /// How far it had come.
+    pub progress: Progress,
+    /// Its newest evaluations, in order.
+    pub evaluations: Vec<Point>,
 }
 
 /// A spooled update.
 #[derive(Clone, Debug)]
-pub(crate) struct Spooled {
-    pub(crate) round: Round,
-    pub(crate) unit: Unit,
-    pub(crate) payload: Bytes,
-    pub(crate) report: Report,
+pub struct Spooled {
+    /// The round it is for.
+    pub round: Round,
+    /// The unit it is of.
+    pub unit: Unit,
+    /// The packed sum.
+    pub payload: Bytes,
+    /// What its worker said of it.
+    pub report: Report,
 }
 
 /// A model that was served.
 #[derive(Debug)]
-pub(crate) struct LastServed {
-    pub(crate) row: ServedRow,
-    pub(crate) spec: String,
-    pub(crate) train_samples: u32,
+pub struct LastServed {
+    /// Which one.
+    pub row: ServedRow,
+    /// The spec of its run, as text.
+    pub spec: String,
+    /// Samples that its run trained on.
+    pub train_samples: u32,
     /// The training state that its params open, encoded.
-    pub(crate) state: Vec<u8>,
+    pub state: Vec<u8>,
 }
 
 impl Folder {
     /// Opens or begins the state in the folder at `path`.
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when another process has the folder, or what is in it is not whole state of this release's or an
+    /// older one's. Nothing that was there is lost then.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |doing: &str, path: &Path, why: &std::io::Error| {
             StoreError::io(&format!("{doing} {}", path.display()), why)
         };
@@ -120,17 +161,22 @@ impl Folder {
     }
 
     /// Who is speaking, for workers.
-    pub(crate) fn fence(&self) -> Fence {
+    #[must_use]
+    pub fn fence(&self) -> Fence {
         Fence { coordinator: self.metadata.id().into_bytes(), epoch: self.metadata.epoch().0 }
     }
 
     /// The first lease of this opening.
-    pub(crate) fn first_lease(&self) -> LeaseId {
+    #[must_use]
+    pub fn first_lease(&self) -> LeaseId {
         self.metadata.epoch().first_lease()
     }
 
     /// What there is to go on with and to tell of.
-    pub(crate) fn left(&self) -> Result<Left, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read or is not whole.
+    pub fn left(&self) -> Result<Left, StoreError> {
         Ok(Left { unfinished: self.unfinished()?, ended: self.ended()?, served: self.served()? })
     }
 
