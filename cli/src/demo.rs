@@ -82,7 +82,7 @@ impl Demo<'_> {
         let state_dir = Some(state.path().to_owned());
         let config = FleetConfig { port: self.args.port, state_dir, ..FleetConfig::of_this_program(device)? };
         let mut fleet = Fleet::start(config).await?;
-        fleet.add_workers(self.args.workers)?;
+        fleet.add_workers(self.args.workers).await?;
         let status = self.train(&mut fleet).await?;
         self.ask(&fleet, self.spec.spec().seed).await?;
         let seen = Seen {
@@ -151,7 +151,7 @@ impl Demo<'_> {
         progress.say(&format!("killed the worker of {name} with SIGKILL; the run goes on"));
         if fleet.workers() == 0 {
             // Nobody is left to go on, so a new worker takes its place.
-            fleet.add_worker()?;
+            fleet.add_worker().await?;
         }
         Ok(())
     }

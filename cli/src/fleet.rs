@@ -96,21 +96,24 @@ impl Fleet {
     ///
     /// # Errors
     /// If one cannot be started.
-    pub fn add_workers(&mut self, count: u32) -> Result<(), Failure> {
+    pub async fn add_workers(&mut self, count: u32) -> Result<(), Failure> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let core_each = cfg!(target_os = "linux") && (2..=cores).contains(&(count as usize));
-        (0..count as usize).try_for_each(|index| self.start_worker(core_each.then_some(index)))
+        for index in 0..count as usize {
+            self.start_worker(core_each.then_some(index)).await?;
+        }
+        Ok(())
     }
 
     /// Starts one more worker; it connects by itself.
     ///
     /// # Errors
     /// If it cannot be started.
-    pub fn add_worker(&mut self) -> Result<(), Failure> {
-        self.start_worker(None)
+    pub async fn add_worker(&mut self) -> Result<(), Failure> {
+        self.start_worker(None).await
     }
 
-    fn start_worker(&mut self, core: Option<usize>) -> Result<(), Failure> {
+    async fn start_worker(&mut self, core: Option<usize>) -> Result<(), Failure> {
         self.started += 1;
         let name = format!("partner-{}", self.started);
         let mut arguments = strings(["worker", "join", "--insecure", "--exit-with-stdin"]);
@@ -176,7 +179,7 @@ impl Fleet {
         loop {
             tokio::select! {
                 status = watch.next() => return status,
-                Some(ended) = self.ended.recv() => self.replace(ended)?,
+                Some(ended) = self.ended.recv() => self.replace(ended).await?,
             }
         }
     }
@@ -186,14 +189,14 @@ impl Fleet {
         std::mem::take(&mut self.lost)
     }
 
-    fn replace(&mut self, ended: Ended) -> Result<(), Failure> {
+    async fn replace(&mut self, ended: Ended) -> Result<(), Failure> {
         let killed = ended.by == EndedBy::Signal;
         let Some(index) = self.workers.iter().position(|worker| killed && worker.name() == ended.name) else {
             return Err(self.unexpected(&ended));
         };
         self.workers.remove(index);
         self.lost.push(ended.name);
-        self.add_worker()
+        self.add_worker().await
     }
 
     /// Follows a run to its end; the last status.

@@ -54,7 +54,7 @@ pub async fn train(program: Program, spec: &CanonicalSpec, workers: u32, fault: 
 async fn attempt(program: Program, spec: &CanonicalSpec, workers: u32, fault: Fault) -> Result<RunStatus, Failure> {
     let mut fleet = start(program).await?;
     for _ in 0..workers {
-        fleet.add_worker()?;
+        fleet.add_worker().await?;
     }
     let mut client = fleet.client().await?;
     let status = follow(&mut fleet, &mut client, spec, workers, fault).await?;
@@ -92,10 +92,10 @@ async fn disturb(fleet: &mut Fleet, fault: Fault) -> Result<(), Failure> {
             fleet.kill_worker().await;
         }
         Fault::Leave => fleet.drain_worker().await,
-        Fault::Join => fleet.add_worker()?,
+        Fault::Join => fleet.add_worker().await?,
     }
     match fleet.workers() {
-        0 => fleet.add_worker(),
+        0 => fleet.add_worker().await,
         _ => Ok(()),
     }
 }

@@ -57,7 +57,7 @@ async fn trained(mnist: &Path) -> Fleet {
         state_dir: None,
     };
     let mut fleet = Fleet::start(config).await.expect("a coordinator");
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let mut client = fleet.client().await.expect("the coordinator listens");
     let run = client.start(SPEC, 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");

@@ -204,7 +204,7 @@ async fn sigterm_drains_a_worker_and_the_run_goes_on() {
     let mut fleet = fleet::start(NODE).await.expect("a coordinator");
     let address = fleet.address().to_owned();
     let mut worker = Running::start(&join(&address, &[]));
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let mut client = fleet.client().await.expect("the coordinator listens");
     let run = client.start(spec.text(), 2).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
@@ -227,7 +227,7 @@ async fn sigterm_drains_a_worker_and_the_run_goes_on() {
 async fn recovered(state: &std::path::Path, spec: &CanonicalSpec) -> RunStatus {
     let mut fleet = fleet::start_in(NODE, Some(state.to_owned())).await.expect("a coordinator");
     for _ in 0..2 {
-        fleet.add_worker().expect("a worker");
+        fleet.add_worker().await.expect("a worker");
     }
     let mut client = fleet.client().await.expect("the coordinator listens");
     let run = client.start(spec.text(), 2).await.expect("a good spec");
@@ -302,7 +302,7 @@ async fn a_run_below_its_target_has_failed() {
     spec.algorithm = Algorithm::SyncSgd { epochs: 1, units: 6, unit_samples: 20 };
     let spec = CanonicalSpec::new(spec).expect("every value is in its range");
     let mut fleet = fleet::start(NODE).await.expect("a coordinator");
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let mut client = fleet.client().await.expect("the coordinator listens");
     let run = client.start(spec.text(), 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
@@ -347,7 +347,7 @@ async fn garbage_on_the_port_changes_nothing() {
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let mut client = fleet.client().await.expect("the coordinator still listens");
     let run = client.start(spec.text(), 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");

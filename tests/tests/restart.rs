@@ -36,7 +36,7 @@ fn predicted(address: &str) -> serde_json::Value {
 async fn what_was_counted_and_served_outlives_the_coordinator() {
     let state = tempfile::tempdir().expect("a folder can be made");
     let mut fleet = fleet::start_in(NODE, Some(state.path().to_owned())).await.expect("a coordinator");
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let mut versions = Vec::new();
     for seed in [1, 2] {
         let mut spec = specs::sync_sgd(seed).spec().clone();
@@ -84,7 +84,7 @@ async fn whoever_follows_a_run_follows_it_over_a_restart() {
     assert!(first.contains("waiting for"), "{first}");
     fleet.kill_coordinator().await.expect("it starts again");
     // Nobody works before now, so the run has not ended under the eyes of the first coordinator.
-    fleet.add_worker().expect("a worker");
+    fleet.add_worker().await.expect("a worker");
     let finished = tokio::task::spawn_blocking(move || {
         let mut rest = String::new();
         told.read_to_string(&mut rest).expect("text");

@@ -23,7 +23,7 @@ pub(super) fn run(
     let config = FleetConfig { data_dir, ..FleetConfig::of_this_program(device)? };
     runtime::light()?.block_on(async {
         let mut fleet = Fleet::start(config).await?;
-        fleet.add_workers(workers)?;
+        fleet.add_workers(workers).await?;
         let status = train(&mut fleet, spec, workers, output, |_| {}).await?;
         fleet.end().await;
         Ok(status)

@@ -99,7 +99,7 @@ fn rate(args: &DurabilityArgs, durability: Option<Durability>, folder: &Path, ou
     let config = FleetConfig { state_dir, ..FleetConfig::of_this_program(syngrad_model::Device::default())? };
     runtime::light()?.block_on(async {
         let mut fleet = Fleet::start(config).await?;
-        fleet.add_workers(workers)?;
+        fleet.add_workers(workers).await?;
         let status = cluster::train(&mut fleet, &spec, workers, output, |_| {}).await?;
         fleet.end().await;
         Ok(f64::from(rounds) / status.train_seconds.max(f64::MIN_POSITIVE))

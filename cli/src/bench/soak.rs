@@ -42,7 +42,7 @@ pub(super) fn run(args: &SoakArgs, output: Output) -> Result<Exit, Failure> {
     let mut samples: Vec<(u32, u64)> = Vec::new();
     let status = runtime::light()?.block_on(async {
         let mut fleet = Fleet::start(config).await?;
-        fleet.add_workers(workers)?;
+        fleet.add_workers(workers).await?;
         let coordinator = fleet.coordinator_id();
         resident(coordinator)?;
         let seen = |status: &crate::client::RunStatus| {
