@@ -29,6 +29,16 @@ pub enum Domain {
     Blob,
     /// A row of what a coordinator keeps.
     Row,
+    /// Nodes of the tree over a run's records.
+    Log,
+    /// Nodes of the tree over the contributions to a round.
+    Contributions,
+    /// A certificate in DER.
+    Certificate,
+    /// Who may give what to a round.
+    Policy,
+    /// A file of an archive.
+    File,
 }
 
 impl Domain {
@@ -44,6 +54,11 @@ impl Domain {
             Self::Data => "syngrad v1 data",
             Self::Blob => "syngrad v1 blob",
             Self::Row => "syngrad v1 row",
+            Self::Log => "syngrad v1 log",
+            Self::Contributions => "syngrad v1 contributions",
+            Self::Certificate => "syngrad v1 certificate",
+            Self::Policy => "syngrad v1 policy",
+            Self::File => "syngrad v1 file",
         }
     }
 }

@@ -16,7 +16,7 @@
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
 //!   [`straggler`]; [`keeping`] (what outlives a crash)
-//! * who takes part: [`principal`], and on what [`terms`]
+//! * who takes part: [`principal`], and on what [`terms`]; what each gave, so that anybody can check it: [`receipt`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
@@ -32,6 +32,7 @@ mod planted;
 pub mod principal;
 pub mod quantize;
 pub mod random;
+pub mod receipt;
 pub mod reject;
 pub mod run;
 pub mod scale;

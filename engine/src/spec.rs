@@ -53,6 +53,9 @@ pub struct RunSpec {
     /// What happens to a worker of another numerics class.
     #[serde(default)]
     pub numerics: Numerics,
+    /// What is kept of each round beside its receipt.
+    #[serde(default, skip_serializing_if = "Archive::is_default")]
+    pub archive: Archive,
 }
 
 /// A network.
@@ -282,6 +285,25 @@ pub struct Checkpoint {
     pub rounds: u32,
     /// Seconds from one checkpoint to the next.
     pub seconds: f64,
+}
+
+/// What is kept of each round beside its receipt. It changes no bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Archive {
+    /// Nothing.
+    #[default]
+    None,
+    /// Every update that was accepted, so that whoever has the archive can compute every round again.
+    Updates,
+}
+
+impl Archive {
+    /// Specs that say nothing of it keep their encoding.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 impl Default for Schedule {

@@ -25,6 +25,7 @@ fn spec(unit_samples: u32) -> RunSpec {
         numerics: Default::default(),
         checkpoint: Default::default(),
         durability: Default::default(),
+        archive: Default::default(),
     }
 }
 

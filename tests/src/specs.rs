@@ -2,8 +2,8 @@
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
-    RunSpec, Schedule, UpdateBits,
+    Algorithm, Archive, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition,
+    Quorum, RunSpec, Schedule, UpdateBits,
 };
 
 /// Synchronous SGD with Adam: many short rounds of six units.
@@ -26,6 +26,7 @@ pub fn sync_sgd(seed: u64) -> CanonicalSpec {
         numerics: Numerics::Strict,
         checkpoint: Checkpoint::default(),
         durability: Durability::default(),
+        archive: Archive::default(),
     };
     CanonicalSpec::new(spec).expect("every value is in its range")
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
-    RunSpec, Schedule, UpdateBits,
+    Algorithm, Archive, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition,
+    Quorum, RunSpec, Schedule, UpdateBits,
 };
 
 use super::cluster;
@@ -85,6 +85,7 @@ impl Noop {
             numerics: Numerics::Strict,
             checkpoint: Checkpoint::default(),
             durability,
+            archive: Archive::default(),
         };
         CanonicalSpec::new(spec).map_err(|why| Failure::spec(&why))
     }

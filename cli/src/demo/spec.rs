@@ -2,8 +2,8 @@
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
-    RunSpec, Schedule, UpdateBits,
+    Algorithm, Archive, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition,
+    Quorum, RunSpec, Schedule, UpdateBits,
 };
 
 use crate::args::{AlgorithmName, SpecFlags};
@@ -68,6 +68,7 @@ fn sync_sgd() -> RunSpec {
         numerics: Numerics::Strict,
         checkpoint: Checkpoint::default(),
         durability: Durability::default(),
+        archive: Archive::default(),
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn spec(algorithm: Algorithm) -> RunSpec {
         numerics: Default::default(),
         checkpoint: Default::default(),
         durability: Default::default(),
+        archive: Default::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::layout::Layout;
 use syngrad_engine::quantize::{Grid, UnitSum};
 use syngrad_engine::spec::{
-    Algorithm, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition, Quorum,
-    Schedule, UpdateBits,
+    Algorithm, Archive, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition,
+    Quorum, Schedule, UpdateBits,
 };
 use syngrad_engine::state::{CommitError, DecodeError, StateError, TrainingState};
 use syngrad_engine::{Plan, Round, RunSpec, Unit};
@@ -31,6 +31,7 @@ fn spec(update_bits: UpdateBits) -> RunSpec {
         numerics: Numerics::default(),
         checkpoint: Checkpoint::default(),
         durability: Durability::default(),
+        archive: Archive::default(),
     }
 }
 

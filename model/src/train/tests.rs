@@ -22,6 +22,7 @@ pub(crate) fn spec(model: ModelSpec, algorithm: Algorithm) -> RunSpec {
         numerics: Default::default(),
         checkpoint: Default::default(),
         durability: Default::default(),
+        archive: Default::default(),
     }
 }
 
