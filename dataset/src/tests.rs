@@ -77,6 +77,7 @@ fn sizes(partition: Partition, units: u32, mnist_dir: &Path) -> Vec<u32> {
         quorum: Default::default(),
         evaluation: Default::default(),
         numerics: Default::default(),
+        archive: Default::default(),
         checkpoint: Default::default(),
         durability: Default::default(),
     };

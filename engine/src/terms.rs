@@ -137,6 +137,7 @@ mod tests {
             checkpoint: Default::default(),
             durability: Default::default(),
             numerics: Default::default(),
+            archive: Default::default(),
         }
     }
 
