@@ -1,7 +1,7 @@
 //! What a worker finds of a coordinator that lies to it, and that nothing is found of one that does not.
 
 use syngrad_engine::receipt::{
-    Breach, Check, Checks, Closed, Contribution, Log, Next, Notice, Record, Root, Signature, Verdict, Whole, Witness,
+    Breach, Check, Checks, Closed, Log, Next, Notice, Record, Root, Signature, Verdict, Whole, Witness,
 };
 use syngrad_engine::{Digest, Round};
 
