@@ -191,6 +191,34 @@ codes! {
     Fenced = "E0605", Conflict;
     /// A round that was computed again came out differently.
     HistoryDiffers = "E0606", Failed;
+
+    /// A text is no ticket that can be used.
+    TicketUnreadable = "E1001", Usage;
+    /// A ticket was good once.
+    TicketExpired = "E1002", NotAllowed;
+    /// The coordinator is not the one that the ticket was made for.
+    WrongCoordinator = "E1003", NotAllowed;
+    /// No trusted authority stands behind a certificate, or it is somebody else's.
+    CertificateUntrusted = "E1004", NotAllowed;
+    /// A certificate has expired, or is not good yet.
+    CertificateTime = "E1005", NotAllowed;
+    /// The coordinator lets this holder in no more.
+    CredentialsRefused = "E1006", NotAllowed;
+    /// One side protects the connection and the other does not.
+    ProtectionDiffers = "E1007", Conflict;
+    /// A protected connection did not come up.
+    TlsFailed = "E1008", Unreachable;
+    /// A private key cannot be used, or others may read it.
+    KeyUnusable = "E1009", Failed;
+    /// A certificate, or a file of certificates, cannot be read.
+    CertificateUnreadable = "E1010", Failed;
+    /// Something that was given as authority is none.
+    AuthorityUnfit = "E1011", Usage;
+    /// A request for a certificate is refused.
+    BadCertificateRequest = "E1012", NotAllowed;
+    /// Nobody has joined with this folder.
+    NoCredentials = "E1013", Conflict;
+
     /// A defect of this program.
     Internal = "E0900", Bug;
     /// A command line that cannot be read.

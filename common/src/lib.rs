@@ -3,6 +3,7 @@
 //! * [`wire`]: protocol messages as values of the domain; the only conversion there is
 //! * [`codec`]: params and updates as frames
 //! * [`transport`], [`limits`]: how a connection is made, and what bounds it
+//! * [`identity`]: keys, certificates, authorities and tickets
 //! * [`error`], [`status`]: stable codes, and how they travel
 //! * [`config`]: run specs as text
 //! * [`telemetry`][]: logs
@@ -10,6 +11,7 @@
 pub mod codec;
 pub mod config;
 pub mod error;
+pub mod identity;
 pub mod limits;
 pub mod status;
 pub mod telemetry;

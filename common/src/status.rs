@@ -67,7 +67,15 @@ fn grpc(code: Code) -> tonic::Code {
         Code::Unreachable | Code::ShuttingDown | Code::ConnectionLost | Code::ModelNotReady | Code::DataFetch => {
             tonic::Code::Unavailable
         }
-        Code::InsecureAddress | Code::NotAuthorized | Code::NumericsDiffer => tonic::Code::PermissionDenied,
+        Code::InsecureAddress
+        | Code::NotAuthorized
+        | Code::NumericsDiffer
+        | Code::TicketExpired
+        | Code::WrongCoordinator
+        | Code::CredentialsRefused
+        | Code::BadCertificateRequest => tonic::Code::PermissionDenied,
+        Code::CertificateUntrusted | Code::CertificateTime => tonic::Code::Unauthenticated,
+        Code::TlsFailed => tonic::Code::Unavailable,
         Code::HandshakeTimeout | Code::Silent | Code::Stalled | Code::PayloadTimeout | Code::DeadlineExceeded => {
             tonic::Code::DeadlineExceeded
         }
@@ -86,7 +94,10 @@ fn grpc(code: Code) -> tonic::Code {
         | Code::PictureUnreadable
         | Code::BadInput
         | Code::Usage
-        | Code::DeviceUnavailable => tonic::Code::InvalidArgument,
+        | Code::DeviceUnavailable
+        | Code::TicketUnreadable
+        | Code::CertificateUnreadable
+        | Code::AuthorityUnfit => tonic::Code::InvalidArgument,
         Code::RunNotFound | Code::ShardNotLeased | Code::ModelNotFound | Code::DataMissing => tonic::Code::NotFound,
         Code::IdentityInUse | Code::RunActive | Code::CannotListen => tonic::Code::AlreadyExists,
         Code::ProtocolVersion
@@ -103,12 +114,17 @@ fn grpc(code: Code) -> tonic::Code {
         | Code::NotLeased
         | Code::UnitsDiffer
         | Code::AlreadyCounted
-        | Code::PartnerFull => tonic::Code::FailedPrecondition,
+        | Code::PartnerFull
+        | Code::ProtectionDiffers
+        | Code::NoCredentials => tonic::Code::FailedPrecondition,
         Code::RunFailed | Code::TargetMissed | Code::BarMissed => tonic::Code::Aborted,
         Code::DataCorrupt | Code::ShardCorrupt => tonic::Code::DataLoss,
-        Code::Internal | Code::LocalFile | Code::ProcessFailed | Code::ChecksFailed | Code::Unlisted => {
-            tonic::Code::Internal
-        }
+        Code::Internal
+        | Code::LocalFile
+        | Code::ProcessFailed
+        | Code::ChecksFailed
+        | Code::Unlisted
+        | Code::KeyUnusable => tonic::Code::Internal,
         Code::Interrupted => tonic::Code::Cancelled,
         Code::StateInUse | Code::StateNewer | Code::Fenced => tonic::Code::FailedPrecondition,
         Code::StateDamaged | Code::HistoryDiffers => tonic::Code::DataLoss,

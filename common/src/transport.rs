@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 
-pub use address::{Address, AddressError, DEFAULT_ADDRESS};
+pub use address::{Address, AddressError, DEFAULT_ADDRESS, Host};
 
 use crate::error::{Code, Failure};
 use crate::limits::{

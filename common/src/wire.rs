@@ -3,6 +3,7 @@
 //! This is the only place where generated types and the engine's words meet. Decoding checks every field; what comes
 //! out of it needs no further look at lengths, ranges or absent parts. Encoding cannot fail.
 
+mod enrolment;
 mod field;
 mod shard;
 mod to_coordinator;
@@ -11,6 +12,8 @@ mod token;
 
 use thiserror::Error;
 
+pub use enrolment::{Enrol, granted, renewal};
+pub(crate) use enrolment::{decode_ticket, encode_ticket, ticket_too_long};
 pub use field::{digest, run_id};
 pub use shard::{FetchShard, shard_frame, shard_payload};
 pub use to_coordinator::{Declined, Hello, Ready, ToCoordinator, Update};

@@ -39,6 +39,10 @@ pub enum Domain {
     Policy,
     /// A file of an archive.
     File,
+    /// An invitation as it travels: what tells a mistyped ticket.
+    Ticket,
+    /// The secret of an invitation, as a coordinator keeps it.
+    Secret,
 }
 
 impl Domain {
@@ -59,6 +63,8 @@ impl Domain {
             Self::Certificate => "syngrad v1 certificate",
             Self::Policy => "syngrad v1 policy",
             Self::File => "syngrad v1 file",
+            Self::Ticket => "syngrad v1 ticket",
+            Self::Secret => "syngrad v1 secret",
         }
     }
 }

@@ -15,9 +15,12 @@ pub struct Address {
     port: u16,
 }
 
+/// The machine of an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Host {
+pub enum Host {
+    /// By its number.
     Ip(IpAddr),
+    /// By its name.
     Name(String),
 }
 
@@ -39,6 +42,12 @@ impl From<AddressError> for Failure {
 }
 
 impl Address {
+    /// The machine.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Whether a connection to it cannot leave this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -20,7 +20,7 @@ pub(super) fn present<T>(field: &'static str, value: Option<T>) -> Result<T, Wir
     value.ok_or_else(|| wrong(field, "a message", "absent"))
 }
 
-fn exactly<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], WireError> {
+pub(super) fn exactly<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], WireError> {
     bytes.try_into().map_err(|_| wrong(field, format_args!("{N} bytes"), format_args!("{} bytes", bytes.len())))
 }
 
