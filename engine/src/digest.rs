@@ -43,6 +43,8 @@ pub enum Domain {
     Ticket,
     /// The secret of an invitation, as a coordinator keeps it.
     Secret,
+    /// The chain of administrative acts.
+    Audit,
 }
 
 impl Domain {
@@ -65,6 +67,7 @@ impl Domain {
             Self::File => "syngrad v1 file",
             Self::Ticket => "syngrad v1 ticket",
             Self::Secret => "syngrad v1 secret",
+            Self::Audit => "syngrad v1 audit",
         }
     }
 }

@@ -16,10 +16,12 @@
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
 //!   [`straggler`]; [`keeping`] (what outlives a crash)
-//! * who takes part: [`principal`], and on what [`terms`]; what each gave, so that anybody can check it: [`receipt`]
+//! * who takes part: [`consortium`], [`principal`], and on what [`terms`]; what each gave, so that anybody can check it:
+//!   [`receipt`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
 
 pub mod aggregate;
+pub mod consortium;
 pub mod digest;
 pub mod id;
 pub mod keeping;
