@@ -219,6 +219,57 @@ codes! {
     /// Nobody has joined with this folder.
     NoCredentials = "E1013", Conflict;
 
+    /// No such ticket was given.
+    TicketUnknown = "E1101", NotAllowed;
+    /// The ticket has served as many keys as it may.
+    TicketUsed = "E1103", NotAllowed;
+    /// An operator has withdrawn the ticket.
+    TicketWithdrawn = "E1104", NotAllowed;
+    /// The ticket is for another role.
+    TicketMisused = "E1105", Usage;
+    /// Another key is enrolled for the worker.
+    WorkerTaken = "E1106", Conflict;
+    /// The key speaks for somebody else, or was revoked.
+    KeyTaken = "E1107", Conflict;
+    /// The partner waits for an operator's approval.
+    PartnerPending = "E1108", NotAllowed;
+    /// The partner is suspended.
+    PartnerSuspended = "E1109", NotAllowed;
+    /// The partner was removed.
+    PartnerRemoved = "E1110", NotAllowed;
+    /// The certificate was not issued here.
+    CertificateUnknown = "E1111", NotAllowed;
+    /// The certificate was revoked.
+    CertificateRevoked = "E1112", NotAllowed;
+    /// The authority behind the certificate is not trusted any more.
+    AuthorityRetired = "E1114", NotAllowed;
+    /// There is no such partner, operator or client.
+    HolderUnknown = "E1115", Conflict;
+    /// The partner is in no state for this.
+    HolderState = "E1116", Conflict;
+    /// Nobody could govern any more.
+    LastOperator = "E1117", Conflict;
+    /// Certificates of the old authority are still good.
+    AuthorityInUse = "E1118", Conflict;
+    /// There are as many as there may be.
+    ConsortiumFull = "E1119", Conflict;
+    /// A number of an invitation is out of its range.
+    InvitationRange = "E1120", Usage;
+    /// A worker is not who its certificate says.
+    IdentityDiffers = "E1121", NotAllowed;
+    /// The partner has as many workers connected as it may.
+    TooManyWorkers = "E1122", NotAllowed;
+    /// The call is not open to the caller's role.
+    RoleNotAllowed = "E1123", NotAllowed;
+    /// The partner makes too many requests.
+    TooFast = "E1124", Failed;
+    /// The partner has sent too many updates that are none.
+    Quarantined = "E1125", NotAllowed;
+    /// The coordinator has no consortium.
+    NoConsortium = "E1126", Conflict;
+    /// The state folder has a consortium already.
+    AlreadyFounded = "E1127", Conflict;
+
     /// A defect of this program.
     Internal = "E0900", Bug;
     /// A command line that cannot be read.

@@ -6,7 +6,7 @@ use std::error::Error as _;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::error::{Code, Failure};
+use crate::error::{Code, Exit, Failure};
 use crate::transport::root_cause;
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
@@ -62,74 +62,57 @@ fn code_of(code: tonic::Code) -> Code {
     }
 }
 
+/// Codes that another code of gRPC says better than the one for their kind of end.
+const SAID_BETTER: &[(tonic::Code, &[Code])] = &[
+    (
+        tonic::Code::InvalidArgument,
+        &[Code::BadHandshake, Code::BadMessage, Code::BadPayload, Code::NotFinite, Code::CertificateUnreadable],
+    ),
+    (
+        tonic::Code::AlreadyExists,
+        &[
+            Code::IdentityInUse,
+            Code::CannotListen,
+            Code::RunActive,
+            Code::WorkerTaken,
+            Code::KeyTaken,
+            Code::AlreadyFounded,
+        ],
+    ),
+    (
+        tonic::Code::ResourceExhausted,
+        &[
+            Code::TooManySessions,
+            Code::PayloadTooLarge,
+            Code::BatchTooLarge,
+            Code::Busy,
+            Code::ConsortiumFull,
+            Code::TooManyWorkers,
+            Code::TooFast,
+        ],
+    ),
+    (tonic::Code::FailedPrecondition, &[Code::UnexpectedMessage, Code::Unfit]),
+    (
+        tonic::Code::NotFound,
+        &[Code::RunNotFound, Code::DataMissing, Code::ShardNotLeased, Code::ModelNotFound, Code::HolderUnknown],
+    ),
+    (tonic::Code::Aborted, &[Code::RunFailed, Code::TargetMissed, Code::BarMissed]),
+    (tonic::Code::DataLoss, &[Code::DataCorrupt, Code::ShardCorrupt, Code::StateDamaged, Code::HistoryDiffers]),
+    (tonic::Code::Unavailable, &[Code::StateUnwritable]),
+    (tonic::Code::Unauthenticated, &[Code::CertificateUntrusted, Code::CertificateTime]),
+    (tonic::Code::Cancelled, &[Code::Interrupted]),
+];
+
 fn grpc(code: Code) -> tonic::Code {
-    match code {
-        Code::Unreachable | Code::ShuttingDown | Code::ConnectionLost | Code::ModelNotReady | Code::DataFetch => {
-            tonic::Code::Unavailable
-        }
-        Code::InsecureAddress
-        | Code::NotAuthorized
-        | Code::NumericsDiffer
-        | Code::TicketExpired
-        | Code::WrongCoordinator
-        | Code::CredentialsRefused
-        | Code::BadCertificateRequest => tonic::Code::PermissionDenied,
-        Code::CertificateUntrusted | Code::CertificateTime => tonic::Code::Unauthenticated,
-        Code::TlsFailed => tonic::Code::Unavailable,
-        Code::HandshakeTimeout | Code::Silent | Code::Stalled | Code::PayloadTimeout | Code::DeadlineExceeded => {
-            tonic::Code::DeadlineExceeded
-        }
-        Code::TooManySessions | Code::PayloadTooLarge | Code::BatchTooLarge | Code::Busy => {
-            tonic::Code::ResourceExhausted
-        }
-        Code::BadHandshake
-        | Code::BadMessage
-        | Code::BadAddress
-        | Code::SpecSyntax
-        | Code::SpecUnknownKey
-        | Code::SpecValue
-        | Code::SpecData
-        | Code::BadPayload
-        | Code::NotFinite
-        | Code::PictureUnreadable
-        | Code::BadInput
-        | Code::Usage
-        | Code::DeviceUnavailable
-        | Code::TicketUnreadable
-        | Code::CertificateUnreadable
-        | Code::AuthorityUnfit => tonic::Code::InvalidArgument,
-        Code::RunNotFound | Code::ShardNotLeased | Code::ModelNotFound | Code::DataMissing => tonic::Code::NotFound,
-        Code::IdentityInUse | Code::RunActive | Code::CannotListen => tonic::Code::AlreadyExists,
-        Code::ProtocolVersion
-        | Code::UnexpectedMessage
-        | Code::RunOver
-        | Code::SpecDiffers
-        | Code::DataDiffers
-        | Code::LayoutDiffers
-        | Code::Unfit
-        | Code::NotAMember
-        | Code::StaleRound
-        | Code::FutureRound
-        | Code::RoundClosed
-        | Code::NotLeased
-        | Code::UnitsDiffer
-        | Code::AlreadyCounted
-        | Code::PartnerFull
-        | Code::ProtectionDiffers
-        | Code::NoCredentials => tonic::Code::FailedPrecondition,
-        Code::RunFailed | Code::TargetMissed | Code::BarMissed => tonic::Code::Aborted,
-        Code::DataCorrupt | Code::ShardCorrupt => tonic::Code::DataLoss,
-        Code::Internal
-        | Code::LocalFile
-        | Code::ProcessFailed
-        | Code::ChecksFailed
-        | Code::Unlisted
-        | Code::KeyUnusable => tonic::Code::Internal,
-        Code::Interrupted => tonic::Code::Cancelled,
-        Code::StateInUse | Code::StateNewer | Code::Fenced => tonic::Code::FailedPrecondition,
-        Code::StateDamaged | Code::HistoryDiffers => tonic::Code::DataLoss,
-        Code::StateUnwritable => tonic::Code::Unavailable,
-    }
+    let better = SAID_BETTER.iter().find(|(_, codes)| codes.contains(&code)).map(|(said, _)| *said);
+    better.unwrap_or(match code.exit() {
+        Exit::Failed | Exit::Bug => tonic::Code::Internal,
+        Exit::Usage => tonic::Code::InvalidArgument,
+        Exit::Unreachable => tonic::Code::Unavailable,
+        Exit::NotAllowed => tonic::Code::PermissionDenied,
+        Exit::TimedOut => tonic::Code::DeadlineExceeded,
+        Exit::Conflict => tonic::Code::FailedPrecondition,
+    })
 }
 
 #[cfg(test)]

@@ -144,19 +144,27 @@ impl Principal {
         let rest = text.strip_prefix(SCHEME).filter(|_| text.len() <= Self::MAX_LEN).ok_or_else(wrong)?;
         let (consortium, path) = rest.split_once('/').ok_or_else(wrong)?;
         let consortium = ConsortiumName::parse(consortium).map_err(|_| wrong())?;
+        Ok((consortium, Self::parse(path).map_err(|_| wrong())?))
+    }
+
+    /// Reads what `Display` writes, and nothing else: the name without its consortium.
+    ///
+    /// # Errors
+    /// [`PrincipalError`] unless the text has one of the forms that the module documents.
+    pub fn parse(path: &str) -> Result<Self, PrincipalError> {
+        let wrong = || PrincipalError { text: path.chars().take(Self::MAX_LEN).collect() };
         let holder = |name: &str| HolderName::parse(name).map_err(|_| wrong());
-        let principal = match path.split('/').collect::<Vec<_>>().as_slice() {
-            ["coordinator"] => Self::Coordinator,
-            ["log"] => Self::Log,
-            ["partner", partner, "worker", worker] => Self::Worker {
+        match path.split('/').collect::<Vec<_>>().as_slice() {
+            ["coordinator"] => Ok(Self::Coordinator),
+            ["log"] => Ok(Self::Log),
+            ["partner", partner, "worker", worker] => Ok(Self::Worker {
                 partner: PartnerName::parse(partner).map_err(|_| wrong())?,
                 worker: WorkerId::parse(worker).ok_or_else(wrong)?,
-            },
-            ["operator", name] => Self::Operator(holder(name)?),
-            ["client", name] => Self::Client(holder(name)?),
-            _ => return Err(wrong()),
-        };
-        Ok((consortium, principal))
+            }),
+            ["operator", name] => holder(name).map(Self::Operator),
+            ["client", name] => holder(name).map(Self::Client),
+            _ => Err(wrong()),
+        }
     }
 }
 

@@ -56,6 +56,11 @@ pub enum Rejection {
         /// The partner.
         partner: PartnerName,
     },
+    /// The partner's workers have sent too many updates that are none.
+    Quarantined {
+        /// The partner.
+        partner: PartnerName,
+    },
     /// The payload is not what its header says.
     BadPayload {
         /// What was expected and what was found.
@@ -100,6 +105,11 @@ impl fmt::Display for Rejection {
             Self::PartnerFull { partner } => {
                 write!(f, "partner {partner} holds as much of the round as max_partner_weight allows")
             }
+            Self::Quarantined { partner } => write!(
+                f,
+                "too many updates of partner {partner}, from all its workers, were not what they said; it takes no part in \
+                 this run any more"
+            ),
             Self::BadPayload { why } => write!(f, "the payload is not what its header says: {why}"),
         }
     }

@@ -30,6 +30,7 @@
 //! * Units of private samples are leased to their owner's workers only. Nobody else could compute them.
 //! * Every wait has a reason ([`Run::waiting_for`]) and an end ([`Run::deadline`], or an action that the shell owes).
 
+mod conduct;
 mod invariants;
 mod leasing;
 mod member;
@@ -49,6 +50,7 @@ use crate::planted::{Bug, Planted};
 use crate::reject::Rejection;
 use crate::spec::OnMissing;
 use crate::straggler::Spread;
+use conduct::Conduct;
 use member::{Member, Members};
 use message::name_some;
 use participation::Participations;
@@ -56,8 +58,6 @@ use round::OpenRound;
 
 /// Rounds between looks at whether the measured speeds are worth moving units for.
 const REPLAN_EVERY: u32 = 16;
-/// Malformed updates in a row after which a member is dismissed.
-const MAX_MALFORMED: u32 = 3;
 
 /// The state of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,7 @@ pub struct Run {
     /// When the run fails unless a round opens before; none if it may wait for ever.
     open_by: Option<Time>,
     participations: Participations,
+    conduct: Conduct,
     /// How far from what was expected answers are.
     spread: Spread,
     /// The round that this process opens first.
@@ -114,6 +115,7 @@ impl Run {
             spooled: BTreeMap::new(),
             open_by: None,
             participations: Participations::default(),
+            conduct: Conduct::default(),
             spread: Spread::default(),
             first: Round(0),
             settled: Round(0),
@@ -271,6 +273,9 @@ impl Run {
         if self.members.has_worker(joined.worker) && !self.planted.has(Bug::IdentityClashAdmitted) {
             return out.push(Action::Dismiss { member, why: Rejection::IdentityInUse });
         }
+        if let Some(why) = self.barred(&joined.partner) {
+            return out.push(Action::Dismiss { member, why });
+        }
         self.members.add(member, Member::new(now, joined), self.config.silence);
         self.stale_allocation = true;
         self.counters.joins += 1;
@@ -318,6 +323,7 @@ impl Run {
             round.count(header.lease, &header.units);
             if let Some(member) = self.members.get_mut(member) {
                 member.malformed = 0;
+                self.conduct.good(&member.partner);
             }
         }
         self.counters.accepted += 1;
@@ -368,22 +374,6 @@ impl Run {
         match counted.filter(|_| !planted(Bug::DuplicateCounted)) {
             Some(&unit) => Err(Rejection::AlreadyCounted { unit }),
             None => Ok(()),
-        }
-    }
-
-    fn malformed(&mut self, now: Time, id: MemberId, lease: Option<LeaseId>, why: String, out: &mut Vec<Action>) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        member.heard = now;
-        member.malformed += 1;
-        let repeated = member.malformed >= MAX_MALFORMED;
-        self.counters.rejected += 1;
-        if repeated {
-            return self.dismiss(id, Rejection::BadPayload { why }, out);
-        }
-        if let Phase::Collecting(round) = &mut self.phase
-            && !self.planted.has(Bug::MalformedLeaseKept)
-        {
-            self.counters.units_released += round.revoke(id, lease).len() as u64;
         }
     }
 

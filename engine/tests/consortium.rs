@@ -104,14 +104,14 @@ fn what_has_been_over_for_long_is_forgotten_and_no_sooner() {
     let mut consortium = founded();
     consortium.apply(&consortium.invite(Moment(0), &invite(partner("a"), 60)).expect("it is invited"));
     let permit = consortium.enrol(Moment(1), &enrol(Some(1))).expect("it is enrolled");
-    let issued = Issued { serial: Serial([1; 16]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
+    let issued = Issued { serial: Serial([1; 20]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
     consortium.apply(&consortium.certified(permit, issued).expect("a new number"));
     let another = Invite { id: InvitationId([2; 16]), ..invite(partner("b"), 60) };
     let outlived = |now| consortium.invite(Moment(now), &another).expect("it is invited").outlived;
     assert_eq!(outlived(60 + KEPT), []);
     let invitation = Outlived::Invitation(InvitationId([1; 16]));
     assert_eq!(outlived(61 + KEPT), [invitation]);
-    assert_eq!(outlived(101 + KEPT), [invitation, Outlived::Certificate(Serial([1; 16]))]);
+    assert_eq!(outlived(101 + KEPT), [invitation, Outlived::Certificate(Serial([1; 20]))]);
     let change = consortium.invite(Moment(101 + KEPT), &another).expect("it is invited");
     consortium.apply(&change);
     let left = consortium.records().any(|record| matches!(record, Record::Redemption(_) | Record::Certificate(_)));
@@ -124,7 +124,7 @@ fn who_was_heard_is_noted_once_a_minute() {
     consortium.apply(&consortium.invite(Moment(0), &invite(partner("a"), 60)).expect("it is invited"));
     let permit = consortium.enrol(Moment(1), &enrol(Some(1))).expect("it is enrolled");
     let principal = permit.principal.clone();
-    let issued = Issued { serial: Serial([1; 16]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
+    let issued = Issued { serial: Serial([1; 20]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
     consortium.apply(&consortium.certified(permit, issued).expect("a new number"));
     assert!(consortium.seen(Moment(SEEN_EVERY), &principal).is_empty(), "it was seen when it was enrolled");
     consortium.apply(&consortium.seen(Moment(SEEN_EVERY + 1), &principal));
@@ -143,7 +143,7 @@ fn who_was_removed_is_refused_by_its_state_alone() {
         .apply(&consortium.invite(Moment(0), &Invite { uses: 2, ..invite(partner("a"), 60) }).expect("it is invited"));
     let permit = consortium.enrol(Moment(1), &enrol(Some(1))).expect("it is enrolled");
     let principal = permit.principal.clone();
-    let issued = Issued { serial: Serial([1; 16]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
+    let issued = Issued { serial: Serial([1; 20]), authority: AuthorityId([1; 32]), not_after: Moment(100) };
     consortium.apply(&consortium.certified(permit, issued).expect("a new number"));
     // As if its tickets and certificates had been forgotten when it was removed.
     let removed = consortium.records().map(|record| match record {
@@ -151,6 +151,13 @@ fn who_was_removed_is_refused_by_its_state_alone() {
         other => other,
     });
     let consortium = Consortium::recalled(removed);
-    assert_eq!(consortium.known(Moment(1), &principal, Serial([1; 16])), Err(Refusal::PartnerRemoved));
+    assert_eq!(consortium.known(Moment(1), &principal, Serial([1; 20])), Err(Refusal::PartnerRemoved));
     assert_eq!(consortium.enrol(Moment(1), &enrol(Some(1))), Err(Refusal::PartnerRemoved));
+}
+
+#[test]
+fn a_certificates_number_has_any_length_up_to_x509s() {
+    assert_eq!(Serial::from_digits(&[1, 2]).map(|serial| serial.0[17..].to_vec()), Some(vec![0, 1, 2]));
+    assert_eq!(Serial::from_digits(&[]), Some(Serial::default()));
+    assert!(Serial::from_digits(&[1; 20]).is_some() && Serial::from_digits(&[1; 21]).is_none());
 }

@@ -13,7 +13,7 @@ use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 use uuid::Uuid;
 
 use super::blobs::Blobs;
-use super::sqlite::{Beginning, Sqlite};
+use super::sqlite::{Beginning, Register, Sqlite};
 use super::{Ending, Holding, Point, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
 
 /// Runs that have ended and are told of, the newest.
@@ -164,6 +164,14 @@ impl Folder {
     #[must_use]
     pub fn fence(&self) -> Fence {
         Fence { coordinator: self.metadata.id().into_bytes(), epoch: self.metadata.epoch().0 }
+    }
+
+    /// The register of the consortium, which may be written beside everything else.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database cannot be opened again.
+    pub fn register(&self) -> Result<Register, StoreError> {
+        self.metadata.register()
     }
 
     /// The first lease of this opening.

@@ -5,6 +5,7 @@
 //!      ▲                   │                Blobs      training states and spooled updates by content, durable before
 //!      │                   │                           a row names them
 //!      └────── Kept ───────┘
+//!   governance ───────────────► Register   who takes part, and the log of acts: one transaction a decision
 //! ```
 //!
 //! A round is history once its row is durable. What was not kept at a crash is computed again, to the same bits: the
@@ -31,6 +32,7 @@ use thiserror::Error;
 
 pub use folder::{EndedRun, Folder, LastServed, Left, MAX_EVALUATIONS, MAX_HISTORY, Resumption, Spooled, Unfinished};
 pub use keeper::{Bulk, Keeper, Kept, Order, ToSpool, Told};
+pub use sqlite::{Founding, Recalled, Register};
 
 /// A run as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Metadata in SQLite: write-ahead log, every commit on disk before it counts, one writer.
 
 mod log;
+mod register;
 pub(super) mod schema;
 mod writing;
 
@@ -8,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use syngrad_engine::keeping::Epoch;
 use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use uuid::Uuid;
+
+pub use register::{Founding, Recalled, Register};
 
 use super::{
     CheckpointRow, EndPhase, Ending, Entry, Holding, Point, Progress, Report, RoundTimes, RunRow, ServedRow, SpoolRow,
@@ -75,11 +78,12 @@ impl Sqlite {
     /// not lost with it. Nobody who reads is waited for: then it is brought there later.
     fn empty_log(&mut self) -> Result<(), StoreError> {
         self.logged = 0;
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-            self.connection.busy_timeout(PATIENCE)
-        });
-        emptied.map_err(|why| error(&self.file, "bringing the log into it", &why))
+        empty_log(&self.connection).map_err(|why| error(&self.file, "bringing the log into it", &why))
+    }
+
+    /// The register of the consortium in this database, with a connection of its own.
+    pub(crate) fn register(&self) -> Result<Register, StoreError> {
+        Register::open(self.file.clone(), self.epoch)
     }
 
     /// The coordinator's identity, drawn when its state began.
@@ -105,6 +109,25 @@ impl Sqlite {
     }
 }
 
+/// Refuses to write for a coordinator that another has replaced.
+fn check_epoch(
+    transaction: &Transaction<'_>,
+    ours: Epoch,
+    failed: impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let found: Option<u64> =
+        transaction.query_row("SELECT epoch FROM coordinator", [], |row| row.get(0)).optional().map_err(failed)?;
+    Ok(ours.check(Epoch(found.unwrap_or(0)))?)
+}
+
+/// Brings the log into the database without waiting for anybody who uses it.
+fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(PATIENCE)?;
+    emptied
+}
+
 fn draw_epoch(connection: &mut Connection) -> rusqlite::Result<(Uuid, Epoch)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let drawn = Uuid::new_v4();
@@ -125,9 +148,7 @@ impl Store for Sqlite {
         let (file, ours) = (self.file.clone(), self.epoch);
         let failed = |why: rusqlite::Error| error(&file, "keeping a round", &why);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let found: Option<u64> =
-            transaction.query_row("SELECT epoch FROM coordinator", [], |row| row.get(0)).optional().map_err(failed)?;
-        ours.check(Epoch(found.unwrap_or(0)))?;
+        check_epoch(&transaction, ours, failed)?;
         let number = writing::write(&transaction, run, entry, ours).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.logged += 1;

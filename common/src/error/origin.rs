@@ -1,6 +1,7 @@
 //! Which code an error of the domain has: one mapping, at the border.
 
 use syngrad_engine::Rejection;
+use syngrad_engine::consortium::Refusal;
 use syngrad_engine::plan::PlanError;
 use syngrad_engine::spec::SpecError;
 
@@ -23,8 +24,43 @@ impl From<&Rejection> for Code {
             Rejection::Silent => Self::Silent,
             Rejection::Stalled => Self::Stalled,
             Rejection::PartnerFull { .. } => Self::PartnerFull,
+            Rejection::Quarantined { .. } => Self::Quarantined,
             Rejection::BadPayload { .. } => Self::BadPayload,
         }
+    }
+}
+
+impl From<&Refusal> for Code {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownInvitation | Refusal::WrongSecret => Self::TicketUnknown,
+            Refusal::InvitationExpired { .. } => Self::TicketExpired,
+            Refusal::InvitationUsed { .. } => Self::TicketUsed,
+            Refusal::InvitationWithdrawn => Self::TicketWithdrawn,
+            Refusal::WorkerMissing | Refusal::WorkerUnexpected => Self::TicketMisused,
+            Refusal::WorkerTaken => Self::WorkerTaken,
+            Refusal::KeyTaken | Refusal::KeyRevoked => Self::KeyTaken,
+            Refusal::PartnerPending => Self::PartnerPending,
+            Refusal::PartnerSuspended { .. } => Self::PartnerSuspended,
+            Refusal::PartnerRemoved => Self::PartnerRemoved,
+            Refusal::UnknownCertificate => Self::CertificateUnknown,
+            Refusal::CertificateRevoked => Self::CertificateRevoked,
+            Refusal::CertificateExpired { .. } => Self::CertificateTime,
+            Refusal::AuthorityRetired => Self::AuthorityRetired,
+            Refusal::UnknownHolder { .. } => Self::HolderUnknown,
+            Refusal::WrongState { .. } => Self::HolderState,
+            Refusal::LastOperator => Self::LastOperator,
+            Refusal::AuthorityInUse { .. } => Self::AuthorityInUse,
+            Refusal::TooMany { .. } => Self::ConsortiumFull,
+            Refusal::BadInvitation { .. } => Self::InvitationRange,
+            Refusal::NameTaken => Self::Internal,
+        }
+    }
+}
+
+impl From<&Refusal> for Failure {
+    fn from(refusal: &Refusal) -> Self {
+        Self::new(refusal.into(), refusal.to_string())
     }
 }
 

@@ -73,7 +73,8 @@ impl CertificateRequest {
         }
         let request = CertReq::from_der(bytes).map_err(|error| refused(format!("it is no PKCS #10: {error}")))?;
         let public_key = request.info.public_key.clone();
-        let kind = kind_of(&public_key).ok_or_else(|| refused("its key is neither ECDSA P-256 nor Ed25519".to_owned()))?;
+        let kind =
+            kind_of(&public_key).ok_or_else(|| refused("its key is neither ECDSA P-256 nor Ed25519".to_owned()))?;
         let algorithm: &dyn VerificationAlgorithm = match kind {
             KeyKind::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
             KeyKind::Ed25519 => &ED25519,

@@ -357,7 +357,9 @@ impl Driver {
         tracing::warn!(%member, %why, "dismissed");
         let Some(seat) = self.roster.remove(membership.session) else { return };
         let failure = Failure::from(why);
-        let refused = Refused { code: failure.code, why: failure.to_string(), retry: true };
+        // A worker in quarantine would come back to be refused again, for as long as the run goes on.
+        let retry = !matches!(why, Rejection::Quarantined { .. });
+        let refused = Refused { code: failure.code, why: failure.to_string(), retry };
         // What a stalled worker has not taken, it will not take now.
         if matches!(why, Rejection::Stalled) || seat.outbox.send(ToWorker::Refused(refused)).is_err() {
             seat.outbox.cut();

@@ -38,8 +38,8 @@ bytes! {
     InvitationId[16]
 }
 bytes! {
-    /// Which certificate; never given twice.
-    Serial[16]
+    /// Which certificate, as a big-endian number; never given twice. X.509 has no longer ones.
+    Serial[20]
 }
 bytes! {
     /// Which key: a digest of its SubjectPublicKeyInfo in DER.
@@ -48,6 +48,17 @@ bytes! {
 bytes! {
     /// Which authority: SHA-256 of its certificate in DER.
     AuthorityId[32]
+}
+
+impl Serial {
+    /// The number with these digits, the highest first; none if it is too long.
+    #[must_use]
+    pub fn from_digits(digits: &[u8]) -> Option<Self> {
+        let mut number = [0; 20];
+        let zeros = number.len().checked_sub(digits.len())?;
+        number[zeros..].copy_from_slice(digits);
+        Some(Self(number))
+    }
 }
 
 /// What a ticket proves itself with. Only its digest is ever kept.

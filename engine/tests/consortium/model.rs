@@ -104,7 +104,7 @@ fn holder(index: u8) -> Holder {
 }
 
 fn serial(number: u64) -> Serial {
-    Serial(u128::from(number).to_be_bytes())
+    Serial::from_digits(&number.to_be_bytes()).expect("a short number")
 }
 
 impl Model {

@@ -1,6 +1,7 @@
 //! The run, event by event: what it then is, and exactly what it asks for.
 
 mod anything;
+mod conduct;
 mod deadline;
 mod members;
 mod private;

@@ -77,6 +77,37 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     UPDATE holdings SET seal = seal_of('holdings', run, partner, data);
     UPDATE spool SET seal = seal_of('spool', run, round, unit, blob, saturated, loss_sum, samples, epoch);
     ",
+    "
+    CREATE TABLE consortium (
+        only INTEGER PRIMARY KEY CHECK (only = 1), name TEXT NOT NULL, addresses TEXT NOT NULL, seal INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE authorities (
+        authority BLOB PRIMARY KEY, trust TEXT NOT NULL, since INTEGER NOT NULL, seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE holders (
+        role TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, max_workers INTEGER,
+        joined INTEGER, seen INTEGER, seal INTEGER NOT NULL, PRIMARY KEY (role, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE invitations (
+        invitation BLOB PRIMARY KEY, secret BLOB NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,
+        expires INTEGER NOT NULL, uses INTEGER NOT NULL, admission TEXT NOT NULL, validity TEXT NOT NULL,
+        seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE redemptions (
+        invitation BLOB NOT NULL, key BLOB NOT NULL, principal TEXT NOT NULL, seal INTEGER NOT NULL,
+        PRIMARY KEY (invitation, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE certificates (
+        serial BLOB PRIMARY KEY, principal TEXT NOT NULL, key BLOB NOT NULL, authority BLOB NOT NULL,
+        not_after INTEGER NOT NULL, validity TEXT NOT NULL, seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, reason TEXT NOT NULL,
+        digest BLOB NOT NULL, seal INTEGER NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'acts are not changed'); END;
+    CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'acts are not deleted'); END;
+    ",
 ];
 
 /// What is sealed in each table, in this order. Rounds are looked at only where a run still needs them.
@@ -101,6 +132,13 @@ const SEALED: &[(&str, &str, &str)] = &[
         "run, round, params, chain, units, weight, saturated, epoch, micros",
         "run IN (SELECT run FROM runs WHERE phase = 'open')",
     ),
+    ("consortium", "only, name, addresses", "true"),
+    ("authorities", "authority, trust, since", "true"),
+    ("holders", "role, name, state, reason, max_workers, joined, seen", "true"),
+    ("invitations", "invitation, secret, role, name, expires, uses, admission, validity", "true"),
+    ("redemptions", "invitation, key, principal", "true"),
+    ("certificates", "serial, principal, key, authority, not_after, validity", "true"),
+    ("audit", "number, at, who, what, reason, digest", "true"),
 ];
 
 /// A statement that writes a row with its seal: its values are the parameters, in the order of the sealed columns.
@@ -111,8 +149,13 @@ pub(super) fn insert(table: &str) -> String {
     format!("INSERT OR REPLACE INTO {table} ({columns}, seal) VALUES ({values}, seal_of('{table}', {values}))")
 }
 
+/// As [`insert`], for a table whose rows are never replaced.
+pub(super) fn append(table: &str) -> String {
+    insert(table).replacen("INSERT OR REPLACE", "INSERT", 1)
+}
+
 /// Makes `seal_of(table, values…)` known to a connection.
-pub(super) fn know_seals(connection: &Connection) -> rusqlite::Result<()> {
+pub(in crate::store) fn know_seals(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("seal_of", -1, flags, |context| Ok(seal(context)))
 }
