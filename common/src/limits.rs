@@ -58,3 +58,16 @@ pub const DRIVER_QUEUE: usize = 1024;
 pub const INBOX: usize = 16;
 /// Sessions of one coordinator.
 pub const MAX_SESSIONS: usize = 1024;
+
+/// Requests that all workers of one partner together may make a second, over time.
+pub const PARTNER_REQUESTS_PER_SECOND: u64 = 1024;
+/// Requests that they may make at once: every worker fetches the shards of its units when a run begins.
+pub const PARTNER_REQUESTS: u64 = 8192;
+/// Bytes of updates that all workers of one partner together may send a second, over time: more than a network carries.
+pub const PARTNER_BYTES_PER_SECOND: u64 = 1 << 30;
+/// Bytes of updates that they may send at once.
+pub const PARTNER_BYTES: u64 = 4 << 30;
+/// Administrative requests that wait for their turn.
+pub const GOVERNANCE_QUEUE: usize = 256;
+/// The longest reason for an administrative act, in bytes.
+pub const MAX_REASON: usize = 512;

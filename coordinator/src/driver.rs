@@ -11,6 +11,7 @@
 //! One task, one queue: what happens to a run has one order, and no lock. It never waits for a worker: what it sends
 //! goes into bounded outboxes, and a full one is an event like any other.
 
+mod admission;
 mod keeping;
 mod message;
 mod operator;
@@ -35,6 +36,7 @@ pub(crate) use message::{Arrival, Delivery, Message, Reply, Seated, ShardRequest
 
 use crate::active::ActiveRun;
 use crate::config::Config;
+use crate::governance::Standing;
 use crate::prepare::Cache;
 use crate::recall;
 use crate::roster::Roster;
@@ -87,6 +89,8 @@ type Ending = (watch::Sender<Arc<RunStatus>>, Arc<RunStatus>);
 #[derive(Debug)]
 pub(crate) struct Driver {
     config: Config,
+    /// Who takes part; nobody is asked where the coordinator is not protected.
+    standing: Standing,
     inbox: mpsc::Receiver<Message>,
     /// For the tasks that the driver starts, which report back.
     own_inbox: mpsc::WeakSender<Message>,
@@ -124,12 +128,13 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// A driver without a run, and what the others need of it.
-    pub(crate) fn new(config: Config) -> (Self, Handle) {
+    pub(crate) fn new(config: Config, standing: Standing) -> (Self, Handle) {
         let (sender, inbox) = mpsc::channel(DRIVER_QUEUE);
         let (update_limit, limit_reader) = watch::channel(0);
         let (served, served_reader) = watch::channel(None);
         let driver = Self {
             config,
+            standing,
             inbox,
             own_inbox: sender.downgrade(),
             origin: Instant::now(),
@@ -249,6 +254,8 @@ impl Driver {
             Message::Malformed { session, lease, why } => self.malformed(session, lease, why),
             Message::Expelled { session, failure } => self.expelled(session, failure),
             Message::Heard(session) => self.heard(session),
+            Message::Barred(bar) => self.barred(&bar),
+            Message::CountWorkers { reply } => self.count_workers(reply),
             Message::Gone { session, why } => self.gone(session, &why),
             Message::FetchShard(request) => self.fetch_shard(request),
             Message::Evaluated(verdict) => self.evaluated(verdict),

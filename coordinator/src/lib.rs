@@ -6,10 +6,12 @@
 //!                                  engine::{run, state, aggregate}
 //! ```
 
+mod access;
 mod active;
 mod config;
 mod driver;
 mod evaluate;
+mod governance;
 mod outbox;
 mod prepare;
 mod recall;

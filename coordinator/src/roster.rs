@@ -119,6 +119,11 @@ impl Roster {
     }
 
     /// All sessions, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Seat)> {
+        self.seats.iter().map(|(&session, seat)| (session, seat))
+    }
+
+    /// All sessions, oldest first, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Seat)> {
         self.seats.iter_mut().map(|(&session, seat)| (session, seat))
     }

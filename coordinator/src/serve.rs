@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
+use syngrad_engine::consortium::Consortium;
 use syngrad_store::{Folder, Left};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -15,8 +16,10 @@ use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::access::{AccessLayer, Paces};
 use crate::config::{Config, default_state_dir};
 use crate::driver::{Driver, Message};
+use crate::governance::Standing;
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
@@ -85,7 +88,8 @@ pub async fn serve(
     }
     let patience = config.patience;
     let device = config.device;
-    let (mut driver, handle) = Driver::new(config);
+    let standing = Standing::of(Consortium::default());
+    let (mut driver, handle) = Driver::new(config, standing.clone());
     match state.0 {
         Some((folder, left)) => driver.keep_in(folder, left)?,
         None => tracing::warn!("no state is kept: runs are forgotten when this process ends"),
@@ -93,19 +97,18 @@ pub async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = Routes::builder();
     routes.add_service(health_service);
-    rpc::add_to(&mut routes, &handle, patience);
+    let paces = Paces::new();
+    rpc::add_to(&mut routes, &handle, patience, &paces);
     add_reflection(&mut routes)?;
     serving::add_to(&mut routes, handle.served.clone(), device)?;
     let reporting = tokio::spawn(report_health(health, handle.served.clone()));
     let mut working = tokio::spawn(driver.work());
     let (close, closed) = oneshot::channel::<()>();
-    let server = transport::server().add_routes(routes.routes()).serve_with_incoming_shutdown(
-        transport::incoming(listener),
-        async {
-            // Dropped or sent, both mean the end.
-            let _ = closed.await;
-        },
-    );
+    let services = AccessLayer::new(standing, paces).unprotected().layer(routes.routes().prepare());
+    let server = transport::server().serve_with_incoming_shutdown(services, transport::incoming(listener), async {
+        // Dropped or sent, both mean the end.
+        let _ = closed.await;
+    });
     tokio::pin!(server);
     tracing::info!(%address, "listening");
     let broke = |error| Failure::new(Code::Internal, format!("the server broke: {}", transport::root_cause(&error)));

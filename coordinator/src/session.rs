@@ -12,10 +12,12 @@ use syngrad_common::codec::{Assembler, CodecError};
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
 use syngrad_common::wire::{Hello, Refused, ToCoordinator, ToWorker, Update, WireError};
 use syngrad_common::{Code, Failure};
+use syngrad_engine::PartnerName;
 use syngrad_engine::digest::Domain;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use crate::access::{Caller, Paces};
 use crate::config::Patience;
 use crate::driver::{Arrival, Delivery, Handle, Message, Seated};
 use crate::outbox::Outbox;
@@ -58,8 +60,14 @@ impl End {
 }
 
 /// Reads a connection until it ends.
-pub(crate) async fn run<S>(mut inbound: S, outbox: Outbox, driver: Handle, patience: Patience)
-where
+pub(crate) async fn run<S>(
+    mut inbound: S,
+    outbox: Outbox,
+    driver: Handle,
+    patience: Patience,
+    caller: Caller,
+    paces: Paces,
+) where
     S: Stream<Item = Result<ToCoordinator, Trouble>> + Unpin,
 {
     let hello = match handshake(&mut inbound, patience).await {
@@ -68,12 +76,13 @@ where
         Err(Trouble::Unreadable(failure)) => return refuse(&outbox, &driver, failure).await,
     };
     let (reply, seated) = oneshot::channel();
-    if driver.tell(Message::Arrived(Arrival { hello, outbox, reply })).await.is_err() {
+    if driver.tell(Message::Arrived(Arrival { caller: caller.clone(), hello, outbox, reply })).await.is_err() {
         return;
     }
     // No seat means that the driver has said so to the worker.
     let Ok(Seated { session, tether }) = seated.await else { return };
-    let reader = Reader { inbound, session, driver, patience, in_flight: Arc::new(Semaphore::new(1)) };
+    let pace = caller.partner().cloned().map(|partner| (paces, partner));
+    let reader = Reader { inbound, session, driver, patience, pace, in_flight: Arc::new(Semaphore::new(1)) };
     reader.run(tether).await;
 }
 
@@ -121,6 +130,8 @@ struct Reader<S> {
     session: SessionId,
     driver: Handle,
     patience: Patience,
+    /// What the worker's partner may send, if it has proved to be one.
+    pace: Option<(Paces, PartnerName)>,
     in_flight: Arc<Semaphore>,
 }
 
@@ -208,6 +219,9 @@ where
             };
             match message {
                 ToCoordinator::Frame(frame) => {
+                    if let Some((paces, partner)) = &self.pace {
+                        sleep_until(paces.read(Instant::now(), partner, frame.len())).await;
+                    }
                     assembler.push(frame).map_err(|error| End::Broken { failure: error.into() })?;
                 }
                 ToCoordinator::Heartbeat => {}

@@ -1,13 +1,17 @@
 //! What the driver is told. Every queue that leads here is bounded, and whoever sends waits when it is full.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use syngrad_common::Failure;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{Declined, FetchShard, Hello, Ready, Update};
-use syngrad_engine::{LeaseId, RunId};
+use syngrad_engine::consortium::Bar;
+use syngrad_engine::{LeaseId, PartnerName, RunId};
 use syngrad_store::Kept;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::access::Caller;
 use crate::evaluate::Evaluated;
 use crate::outbox::Outbox;
 use crate::prepare::Prepared;
@@ -33,6 +37,10 @@ pub(crate) enum Message {
     Expelled { session: SessionId, failure: Failure },
     /// A sign of life.
     Heard(SessionId),
+    /// Somebody may not take part any more.
+    Barred(Bar),
+    /// The operator asks how many workers of each partner are connected.
+    CountWorkers { reply: Reply<BTreeMap<PartnerName, u32>> },
     /// A connection ended.
     Gone { session: SessionId, why: String },
     /// A worker asks for a shard.
@@ -61,6 +69,7 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 /// A worker that said hello.
 #[derive(Debug)]
 pub(crate) struct Arrival {
+    pub(crate) caller: Caller,
     pub(crate) hello: Hello,
     pub(crate) outbox: Outbox,
     /// Answered with the seat, or dropped after the refusal went into the outbox.

@@ -13,14 +13,15 @@ use tokio::sync::oneshot;
 
 use super::rounds::verdict;
 use super::{Arrival, Driver, Mode, Seated, ShardRequest, shutting_down};
+use crate::access::Caller;
 use crate::active::{ActiveRun, Membership};
 use crate::outbox::Outbox;
 use crate::roster::{NoSeat, Seat, SessionId, draw_token};
 
 impl Driver {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { hello, outbox, reply } = arrival;
-        let replaced = match self.place_for(&hello) {
+        let Arrival { caller, hello, outbox, reply } = arrival;
+        let replaced = match self.place_for(&caller, &hello) {
             Ok(replaced) => replaced,
             Err((failure, retry)) => return self.turn_away(&outbox, failure, retry),
         };
@@ -57,10 +58,11 @@ impl Driver {
     }
 
     /// The older connection that the worker replaces, or why it gets no seat and whether it may come back.
-    fn place_for(&self, hello: &Hello) -> Result<Option<SessionId>, (Failure, Retry)> {
+    fn place_for(&self, caller: &Caller, hello: &Hello) -> Result<Option<SessionId>, (Failure, Retry)> {
         if self.mode != Mode::Serving {
             return Err((shutting_down(), Retry::Later));
         }
+        self.admit(caller, hello)?;
         self.roster.admit(hello.worker, hello.resume.as_ref()).map_err(|no_seat| match no_seat {
             NoSeat::IdentityInUse => (Failure::from(&Rejection::IdentityInUse), Retry::Later),
             NoSeat::RosterFull => {
@@ -83,7 +85,7 @@ impl Driver {
     }
 
     /// Refuses a worker that has a seat: it loses it.
-    fn refuse_seated(&mut self, session: SessionId, failure: Failure, retry: Retry) {
+    pub(super) fn refuse_seated(&mut self, session: SessionId, failure: Failure, retry: Retry) {
         let Some(seat) = self.roster.remove(session) else { return };
         self.turn_away(&seat.outbox, failure, retry);
         self.forget_member(&seat);

@@ -12,6 +12,7 @@ use syngrad_proto::syngrad::v1::training_service_server::TrainingService;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::{Caller, Paces};
 use crate::config::Patience;
 use crate::driver::{Handle, Message, ShardRequest, shutting_down};
 use crate::outbox::{Outgoing, outbox};
@@ -22,6 +23,7 @@ use crate::session::{self, Trouble};
 pub(crate) struct Training {
     pub(crate) driver: Handle,
     pub(crate) patience: Patience,
+    pub(crate) paces: Paces,
 }
 
 type Encode = fn(ToWorker) -> Result<v1::SessionResponse, Status>;
@@ -36,8 +38,10 @@ impl TrainingService for Training {
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, outgoing) = outbox(self.patience.heartbeat);
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anonymous);
         let inbound = request.into_inner().map(decode);
-        tokio::spawn(session::run(inbound, outbox, self.driver.clone(), self.patience));
+        let (driver, patience, paces) = (self.driver.clone(), self.patience, self.paces.clone());
+        tokio::spawn(session::run(inbound, outbox, driver, patience, caller, paces));
         let encode: Encode = |message| Ok(message.into());
         Ok(Response::new(outgoing.map(encode)))
     }

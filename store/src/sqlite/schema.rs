@@ -155,7 +155,7 @@ pub(super) fn append(table: &str) -> String {
 }
 
 /// Makes `seal_of(table, values…)` known to a connection.
-pub(in crate::store) fn know_seals(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn know_seals(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("seal_of", -1, flags, |context| Ok(seal(context)))
 }

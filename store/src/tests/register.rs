@@ -124,7 +124,7 @@ fn what_is_forgotten_is_gone_from_the_register_too() {
 }
 
 #[test]
-fn afolder_without_a_consortium_has_none() {
+fn a_folder_without_a_consortium_has_none() {
     let path = folder();
     assert!(recall(path.path()).expect("a new folder").is_none());
 }
