@@ -34,7 +34,7 @@ pub use error::IdentityError;
 pub use key::{KeyKind, PrivateKey};
 pub use request::CertificateRequest;
 pub use rustls::pki_types::UnixTime;
-pub use signature::{Signature, SigningKey, VerifyingKey};
+pub use signature::{SigningKey, VerifyingKey};
 use syngrad_engine::principal::Role;
 pub use ticket::{Ticket, TicketError};
 

@@ -92,20 +92,14 @@ impl PrivateKey {
     /// [`IdentityError::Key`] unless the text holds one unencrypted PKCS #8 key.
     pub fn from_pem(text: &[u8]) -> Result<Self, IdentityError> {
         let found = PrivateKeyDer::from_pem_slice(text);
-        let found = found.map_err(|_| IdentityError::Key { why: "there is no unencrypted private key in PEM" })?;
-        match found {
-            PrivateKeyDer::Pkcs8(key) => {
-                let pkcs8 = Zeroizing::new(key.secret_pkcs8_der().to_vec());
-                PrivateKeyDer::Pkcs8(key).zeroize();
-                Self::from_pkcs8(pkcs8)
-            }
-            mut other => {
-                other.zeroize();
-                Err(IdentityError::Key {
-                    why: "it is not in PKCS #8; convert it: openssl pkcs8 -topk8 -nocrypt -in KEY",
-                })
-            }
+        let mut found = found.map_err(|_| IdentityError::Key { why: "there is no unencrypted private key in PEM" })?;
+        if let PrivateKeyDer::Pkcs8(key) = &found {
+            let pkcs8 = Zeroizing::new(key.secret_pkcs8_der().to_vec());
+            found.zeroize();
+            return Self::from_pkcs8(pkcs8);
         }
+        found.zeroize();
+        Err(IdentityError::Key { why: "it is not in PKCS #8; convert it: openssl pkcs8 -topk8 -nocrypt -in KEY" })
     }
 
     /// The key as PEM.
@@ -135,6 +129,7 @@ impl PrivateKey {
         &self.pkcs8
     }
 
+    #[allow(dead_code)]
     pub(crate) fn signing(&self) -> Arc<dyn rustls::sign::SigningKey> {
         self.signing.clone()
     }

@@ -132,9 +132,15 @@ fn asked(info: &CertReqInfo) -> der::Result<Vec<String>> {
             let of_names = |oid| oid == <SubjectAltName as der::oid::AssociatedOid>::OID;
             for extension in extensions.0.iter().filter(|extension| of_names(extension.extn_id)) {
                 let names = SubjectAltName::from_der(extension.extn_value.as_bytes())?;
-                asked.extend(names.0.into_iter().map(|name| match name {
+                asked.extend(names.0.into_iter().map(|name| match &name {
                     GeneralName::UniformResourceIdentifier(uri) => uri.as_str().to_owned(),
-                    other => format!("{other:?}"),
+                    GeneralName::OtherName(_)
+                    | GeneralName::Rfc822Name(_)
+                    | GeneralName::DnsName(_)
+                    | GeneralName::DirectoryName(_)
+                    | GeneralName::EdiPartyName(_)
+                    | GeneralName::IpAddress(_)
+                    | GeneralName::RegisteredId(_) => format!("{name:?}"),
                 }));
             }
         }

@@ -4,13 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use syngrad_engine::receipt::Signature;
 
 use super::key::{KeyKind, PrivateKey};
 use super::{Certificate, IdentityError};
-
-/// An Ed25519 signature.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Signature(pub [u8; Signature::LEN]);
 
 /// The private half, ready to sign.
 #[derive(Clone)]
@@ -19,11 +16,6 @@ pub struct SigningKey(Arc<Ed25519KeyPair>);
 /// The public half.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VerifyingKey(pub [u8; VerifyingKey::LEN]);
-
-impl Signature {
-    /// Length in bytes.
-    pub const LEN: usize = 64;
-}
 
 impl SigningKey {
     /// The key, ready to sign.
@@ -92,11 +84,5 @@ impl fmt::Debug for SigningKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyingKey({})", super::certificate::hex(&self.0[..4]))
-    }
-}
-
-impl fmt::Debug for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signature({})", super::certificate::hex(&self.0[..4]))
     }
 }
