@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::args::PredictArgs;
+use crate::client::Target;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
@@ -30,7 +31,7 @@ struct Row {
 pub(crate) fn run(args: &PredictArgs, output: Output) -> Result<Exit, Failure> {
     let pictures: Vec<Vec<u8>> = args.files.iter().map(|file| predict::load(file)).collect::<Result<_, _>>()?;
     let answers = runtime::light()?.block_on(async {
-        let channel = client::channel(&args.coordinator.coordinator).await?;
+        let channel = client::channel(&Target::named(&args.coordinator)?).await?;
         Ok::<_, Failure>(predict::ask(channel, &args.model, &pictures).await?)
     })?;
     let predictions = args.files.iter().zip(answers).map(|(file, answer)| Row {

@@ -2,13 +2,14 @@
 //! go no further.
 
 mod status;
+mod target;
 
 use std::time::Duration;
 
 use syngrad_common::Code;
 use syngrad_common::limits::MAX_MESSAGE;
 use syngrad_common::status as wire_status;
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport;
 use syngrad_engine::RunId;
 use syngrad_proto::syngrad::v1::run_service_client::RunServiceClient;
 use syngrad_proto::syngrad::v1::{
@@ -22,6 +23,7 @@ use crate::failure::Failure;
 
 pub(crate) use status::rate;
 pub use status::{ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
+pub use target::Target;
 
 /// Time for an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -41,12 +43,12 @@ pub struct Watch {
 }
 
 impl Client {
-    /// Connects to the coordinator at `address`.
+    /// Connects to a coordinator.
     ///
     /// # Errors
-    /// If the address is none, is not allowed without TLS, or nobody answers there.
-    pub async fn connect(address: &str) -> Result<Self, Failure> {
-        let channel = channel(address).await?;
+    /// If its address is not allowed without TLS, or nobody answers there.
+    pub async fn connect(target: &Target) -> Result<Self, Failure> {
+        let channel = channel(target).await?;
         let runs = RunServiceClient::new(channel)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
@@ -114,10 +116,9 @@ impl Watch {
     }
 }
 
-/// Opens a channel to the coordinator at `address`.
-pub(crate) async fn channel(address: &str) -> Result<Channel, Failure> {
-    let address: Address = address.parse().map_err(syngrad_common::Failure::from)?;
-    Ok(transport::connect(&address, Security::InsecureLoopback).await.map_err(syngrad_common::Failure::from)?)
+/// Opens a channel to a coordinator.
+pub(crate) async fn channel(target: &Target) -> Result<Channel, Failure> {
+    Ok(transport::connect(&target.address, target.security).await.map_err(syngrad_common::Failure::from)?)
 }
 
 async fn within<T>(

@@ -159,7 +159,7 @@ impl Demo<'_> {
     /// Asks the served model about one test image, as any client would, and draws it.
     async fn ask(&self, fleet: &Fleet, seed: u64) -> Result<(), Failure> {
         let (image, label) = test_image(seed).await?;
-        let channel = client::channel(fleet.address()).await?;
+        let channel = client::channel(&fleet.target()?).await?;
         let answers = predict::ask(channel, "mnist", std::slice::from_ref(&image)).await?;
         let answer = answers.into_iter().next().ok_or_else(|| Failure::garbled("no answer about the one picture"))?;
         self.output.say(&describe(&image, label, &answer));
@@ -215,8 +215,8 @@ impl Shown {
         match keep_serving {
             true => format!(
                 "serving at {address} until Ctrl-C; in another terminal:\n  \
-                 syngrad predict YOUR-DIGIT.png --coordinator {address}\n  \
-                 syngrad run describe --coordinator {address}"
+                 syngrad predict YOUR-DIGIT.png --insecure --coordinator {address}\n  \
+                 syngrad run describe --insecure --coordinator {address}"
             ),
             false => "what to do next:\n  \
                  syngrad demo --keep-serving             then ask it about a picture of your own: syngrad predict FILE\n  \

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use syngrad_model::Device;
 use tokio::sync::mpsc;
 
-use crate::client::{Client, RunStatus, Watch};
+use crate::client::{Client, RunStatus, Target, Watch};
 use crate::failure::{Failure, FailureRecord};
 use process::{Ended, EndedBy, Process};
 
@@ -168,7 +168,15 @@ impl Fleet {
     /// # Errors
     /// If it cannot be reached.
     pub async fn client(&self) -> Result<Client, Failure> {
-        Client::connect(&self.address).await
+        Client::connect(&self.target()?).await
+    }
+
+    /// Where the coordinator is, and as whom it is called.
+    ///
+    /// # Errors
+    /// If it announced no address.
+    pub fn target(&self) -> Result<Target, Failure> {
+        Target::insecure(&self.address)
     }
 
     /// The next status of a run. A worker that somebody kills meanwhile is replaced.

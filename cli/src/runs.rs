@@ -6,8 +6,8 @@ use serde::Serialize;
 use syngrad_engine::RunId;
 use uuid::Uuid;
 
-use crate::args::{Coordinator, RunCommand, RunName, StartArgs};
-use crate::client::{Client, Phase, RunStatus};
+use crate::args::{RunCommand, RunName, StartArgs};
+use crate::client::{Client, Phase, RunStatus, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::read_spec;
@@ -22,15 +22,16 @@ pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure>
         match command {
             RunCommand::Start(args) => start(args, output).await,
             RunCommand::Watch(name) => {
-                let mut client = connect(name).await?;
-                watch(&name.coordinator, &mut client, id(name), output).await
+                let target = Target::named(&name.coordinator)?;
+                let mut client = Client::connect(&target).await?;
+                watch(target, &mut client, id(name), output).await
             }
             RunCommand::Describe(name) => {
                 output.result(&connect(name).await?.get(id(name)).await?);
                 Ok(Exit::Ok)
             }
             RunCommand::List(coordinator) => {
-                let runs = Client::connect(&coordinator.coordinator).await?.list().await?;
+                let runs = Client::connect(&Target::named(coordinator)?).await?.list().await?;
                 output.result(&RunList { runs });
                 Ok(Exit::Ok)
             }
@@ -43,7 +44,7 @@ pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure>
 }
 
 async fn connect(name: &RunName) -> Result<Client, Failure> {
-    Client::connect(&name.coordinator.coordinator).await
+    Client::connect(&Target::named(&name.coordinator)?).await
 }
 
 fn id(name: &RunName) -> Option<RunId> {
@@ -59,24 +60,20 @@ struct Started {
 async fn start(args: &StartArgs, output: Output) -> Result<Exit, Failure> {
     // The spec is read here too, so that a mistake is shown beside its file and line.
     let spec = read_spec(&args.spec)?;
-    let mut client = Client::connect(&args.coordinator.coordinator).await?;
+    let target = Target::named(&args.coordinator)?;
+    let mut client = Client::connect(&target).await?;
     let run = client.start(spec.text(), args.wait_for_workers).await?;
     let started = Started { run: run.to_string(), name: spec.spec().name.clone() };
     if args.watch {
         output.event(&started);
-        return watch(&args.coordinator, &mut client, Some(run), output).await;
+        return watch(target, &mut client, Some(run), output).await;
     }
     output.result(&started);
     Ok(Exit::Ok)
 }
 
-async fn watch(
-    coordinator: &Coordinator,
-    client: &mut Client,
-    run: Option<RunId>,
-    output: Output,
-) -> Result<Exit, Failure> {
-    let mut follow = Follow::new(coordinator, client, run).await?;
+async fn watch(target: Target, client: &mut Client, run: Option<RunId>, output: Output) -> Result<Exit, Failure> {
+    let mut follow = Follow::new(target, client, run).await?;
     let mut progress = Progress::new(output);
     loop {
         let status = follow.next(&progress).await?;

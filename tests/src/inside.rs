@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use syngrad::client::{Client, RunStatus};
+use syngrad::client::{Client, RunStatus, Target};
 use syngrad::failure::Failure as Told;
 use syngrad_common::Failure;
 use syngrad_common::transport::{self, Address, Security};
@@ -68,7 +68,7 @@ pub fn finish_with(folder: &Path, seen: impl FnMut(&RunStatus)) -> Result<Option
 
 /// Follows the newest run to its end, or to the coordinator's; the last status.
 async fn follow(address: &str, mut seen: impl FnMut(&RunStatus)) -> Result<Option<RunStatus>, Told> {
-    let mut client = Client::connect(address).await?;
+    let mut client = Client::connect(&Target::insecure(address)?).await?;
     if client.list().await?.is_empty() {
         return Ok(None);
     }

@@ -58,7 +58,14 @@ impl Program {
         let mut command = Command::new(self.path);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("SYNGRAD_DATA_DIR", MNIST).env("SYNGRAD_QMNIST_DIR", QMNIST);
-        for variable in ["SYNGRAD_OUTPUT", "SYNGRAD_QUIET", "SYNGRAD_COORDINATOR", "SYNGRAD_LOG", "SYNGRAD_STATE_DIR"] {
+        for variable in [
+            "SYNGRAD_OUTPUT",
+            "SYNGRAD_QUIET",
+            "SYNGRAD_COORDINATOR",
+            "SYNGRAD_LOG",
+            "SYNGRAD_STATE_DIR",
+            "SYNGRAD_INSECURE",
+        ] {
             command.env_remove(variable);
         }
         command

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use kinds::{Kind, kinds};
-use syngrad::client::{Client, Phase};
+use syngrad::client::{Client, Phase, Target};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Code, Failure};
 use syngrad_coordinator::State;
@@ -59,7 +59,8 @@ async fn crashed(seed: u64) -> TempDir {
     std::io::BufReader::new(stdout).read_line(&mut line).expect("the process writes text");
     let announced: serde_json::Value = serde_json::from_str(&line).expect("the first line is JSON");
     let address = announced["address"].as_str().expect("an address is text");
-    let mut client = Client::connect(address).await.expect("the coordinator listens");
+    let mut client =
+        Client::connect(&Target::insecure(address).expect("an address")).await.expect("the coordinator listens");
     let run = client.start(spec(seed).text(), 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
     let _worker = started(&["worker", "join", address, "--insecure", "--partner", "alpha", "-o", "jsonl"]);

@@ -279,7 +279,7 @@ async fn a_run_below_its_quorum_fails_and_names_who_is_missing() {
     let last = consortium.end().await;
     assert_eq!(last.phase, Phase::Failed);
     assert!(last.reason.contains("gamma") || last.reason.contains("waiting for"), "{}", last.reason);
-    let watched = NODE.run(&["run", "watch", "--coordinator", consortium.fleet.address()]);
+    let watched = NODE.run(&["run", "watch", "--insecure", "--coordinator", consortium.fleet.address()]);
     assert_eq!(watched.code, Some(1), "{watched:?}");
 }
 

@@ -94,12 +94,16 @@ fn a_taken_port_is_a_conflict() {
 
 #[test]
 fn a_coordinator_that_is_not_there_is_unreachable() {
-    NODE.run(&["run", "list", "--coordinator", "127.0.0.1:1", "-o", "json"]).assert_failed(
+    NODE.run(&["run", "list", "--insecure", "--coordinator", "127.0.0.1:1", "-o", "json"]).assert_failed(
         3,
         "E0101",
         &["127.0.0.1:1"],
     );
-    NODE.run(&["run", "list", "--coordinator", "nonsense", "-o", "json"]).assert_failed(2, "E0115", &["nonsense"]);
+    NODE.run(&["run", "list", "--insecure", "--coordinator", "nonsense", "-o", "json"]).assert_failed(
+        2,
+        "E0115",
+        &["nonsense"],
+    );
 }
 
 /// A listener that answers every connection with `answer`, or never if there is none.
@@ -123,13 +127,17 @@ fn stranger(answer: Option<&'static [u8]>) -> String {
 #[test]
 fn a_program_that_speaks_something_else_is_no_defect_of_ours() {
     let address = stranger(Some(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"));
-    NODE.run(&["run", "list", "--coordinator", &address, "-o", "json"]).assert_failed(3, "E0116", &[]);
+    NODE.run(&["run", "list", "--insecure", "--coordinator", &address, "-o", "json"]).assert_failed(3, "E0116", &[]);
 }
 
 #[test]
 fn a_listener_that_never_answers_is_waited_for_only_so_long() {
     let address = stranger(None);
-    NODE.run(&["run", "list", "--coordinator", &address, "-o", "json"]).assert_failed(5, "E0506", &["10s"]);
+    NODE.run(&["run", "list", "--insecure", "--coordinator", &address, "-o", "json"]).assert_failed(
+        5,
+        "E0506",
+        &["10s"],
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -178,7 +186,8 @@ fn a_demo_survives_that_somebody_else_kills_a_worker() {
 #[test]
 fn a_run_is_started_described_listed_and_stopped() {
     let (_coordinator, address) = Running::coordinator();
-    let run = |arguments: &[&str]| NODE.run(&[arguments, &["--coordinator", &address, "-o", "json"]].concat());
+    let run =
+        |arguments: &[&str]| NODE.run(&[arguments, &["--insecure", "--coordinator", &address, "-o", "json"]].concat());
     run(&["run", "describe"]).assert_failed(6, "E0206", &[]);
     let spec = tempfile::NamedTempFile::new().expect("a file can be made");
     std::fs::write(spec.path(), specs::sync_sgd(1).text()).expect("the file can be written");
@@ -282,7 +291,7 @@ fn a_run_goes_on_after_an_orderly_restart_too() {
     std::fs::write(spec.path(), specs::sync_sgd(1).text()).expect("the file can be written");
     let (mut first, address) = Running::coordinator_with(&arguments);
     let path = spec.path().to_str().expect("the file's name is text");
-    let started = NODE.run(&["run", "start", path, "--coordinator", &address, "-o", "json"]).data();
+    let started = NODE.run(&["run", "start", path, "--insecure", "--coordinator", &address, "-o", "json"]).data();
     let second = NODE.run(&arguments);
     second.assert_failed(6, "E0601", &[folder]);
     let other = tempfile::tempdir().expect("a folder can be made");
@@ -291,7 +300,7 @@ fn a_run_goes_on_after_an_orderly_restart_too() {
     NODE.run(&taken).assert_failed(6, "E0111", &[&address]);
     assert_eq!(first.terminate(), Some(0));
     let (_second, address) = Running::coordinator_with(&arguments);
-    let described = NODE.run(&["run", "describe", "--coordinator", &address, "-o", "json"]).data();
+    let described = NODE.run(&["run", "describe", "--insecure", "--coordinator", &address, "-o", "json"]).data();
     assert_eq!((&described["run"], &described["phase"]), (&started["run"], &"waiting".into()));
 }
 
@@ -308,7 +317,7 @@ async fn a_run_below_its_target_has_failed() {
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
     let last = fleet.finish(&mut watch, |_| {}).await.expect("an undisturbed run");
     let address = fleet.address().to_owned();
-    let watched = NODE.run(&["run", "watch", "--coordinator", &address]);
+    let watched = NODE.run(&["run", "watch", "--insecure", "--coordinator", &address]);
     fleet.end().await;
     assert_eq!((last.phase, last.rounds_committed), (Phase::Failed, last.rounds));
     assert!(last.reason.contains("target_accuracy"), "{}", last.reason);

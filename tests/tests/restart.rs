@@ -26,7 +26,7 @@ fn picture() -> tempfile::NamedTempFile {
 fn predicted(address: &str) -> serde_json::Value {
     let picture = picture();
     let file = picture.path().to_str().expect("the file's name is text");
-    let data = NODE.run(&["predict", file, "--coordinator", address, "-o", "json"]).data();
+    let data = NODE.run(&["predict", file, "--insecure", "--coordinator", address, "-o", "json"]).data();
     let mut prediction = data["predictions"][0].clone();
     prediction.as_object_mut().expect("a prediction is an object").remove("file");
     prediction
@@ -76,7 +76,8 @@ async fn whoever_follows_a_run_follows_it_over_a_restart() {
     let spec = specs::sync_sgd(3);
     let run = fleet.client().await.expect("the coordinator listens").start(spec.text(), 1).await.expect("a good spec");
     let run = run.to_string();
-    let follow = NODE.command(&["run", "watch", &run, "--coordinator", fleet.address(), "-o", "jsonl"]).spawn();
+    let follow =
+        NODE.command(&["run", "watch", &run, "--insecure", "--coordinator", fleet.address(), "-o", "jsonl"]).spawn();
     let mut follow = follow.expect("the program starts");
     let mut told = BufReader::new(follow.stdout.take().expect("standard output is piped"));
     let mut first = String::new();

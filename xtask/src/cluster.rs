@@ -179,8 +179,9 @@ impl Cluster {
             None => vec!["run", "start", text(&self.spec), "--watch", "--wait-for-workers", &workers],
             Some(run) => vec!["run", "watch", run],
         };
-        let command =
-            self.program.command(&[&arguments[..], &["--coordinator", &self.address, "-o", "jsonl"]].concat());
+        let command = self
+            .program
+            .command(&[&arguments[..], &["--insecure", "--coordinator", &self.address, "-o", "jsonl"]].concat());
         self.envelope = None;
         self.watch = Some(Process::start(command, &self.scene.file("operator.log"), self.tell.clone())?);
         Ok(())

@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use syngrad_common::transport::DEFAULT_ADDRESS;
 
 /// `syngrad run …`
 #[derive(Debug, Subcommand)]
@@ -21,9 +20,12 @@ pub enum RunCommand {
 /// Which coordinator.
 #[derive(Clone, Debug, Args)]
 pub struct Coordinator {
-    /// The coordinator's address.
-    #[arg(long, env = "SYNGRAD_COORDINATOR", default_value = DEFAULT_ADDRESS, value_name = "ADDRESS")]
-    pub coordinator: String,
+    /// The coordinator's address, if it is another than the credentials say.
+    #[arg(long = "coordinator", env = "SYNGRAD_COORDINATOR", value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Call without TLS a coordinator that was started without it. Loopback addresses only.
+    #[arg(long, env = "SYNGRAD_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub insecure: bool,
 }
 
 /// Of `run start`.

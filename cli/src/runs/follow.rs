@@ -6,8 +6,7 @@ use syngrad_common::Code;
 use syngrad_engine::RunId;
 use tokio::time::{Instant, sleep};
 
-use crate::args::Coordinator;
-use crate::client::{Client, RunStatus, Watch};
+use crate::client::{Client, RunStatus, Target, Watch};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
@@ -19,20 +18,16 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(super) struct Follow<'a> {
-    coordinator: &'a Coordinator,
+pub(super) struct Follow {
+    target: Target,
     run: Option<RunId>,
     watch: Watch,
 }
 
-impl<'a> Follow<'a> {
+impl Follow {
     /// Follows `run`, the newest if none is named, by the open connection of `client`.
-    pub(super) async fn new(
-        coordinator: &'a Coordinator,
-        client: &mut Client,
-        run: Option<RunId>,
-    ) -> Result<Self, Failure> {
-        Ok(Self { coordinator, run, watch: client.watch(run).await? })
+    pub(super) async fn new(target: Target, client: &mut Client, run: Option<RunId>) -> Result<Self, Failure> {
+        Ok(Self { target, run, watch: client.watch(run).await? })
     }
 
     /// The run's next state; one in which it is over comes last.
@@ -60,7 +55,7 @@ impl<'a> Follow<'a> {
 
     /// What is known of the run when it is watched anew.
     async fn again(&mut self) -> Result<RunStatus, Failure> {
-        self.watch = Client::connect(&self.coordinator.coordinator).await?.watch(self.run).await?;
+        self.watch = Client::connect(&self.target).await?.watch(self.run).await?;
         self.watch.next().await?.ok_or_else(Failure::watch_ended)
     }
 
@@ -72,7 +67,7 @@ impl<'a> Follow<'a> {
 
     fn how_to_go_on(&self) -> String {
         let run = self.run.map(|run| run.to_string()).unwrap_or_default();
-        let address = &self.coordinator.coordinator;
+        let address = self.target.address();
         format!(
             "the run goes on when its coordinator is started again on the same state; then: \
              syngrad run watch {run} --coordinator {address}"

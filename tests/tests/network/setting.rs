@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use syngrad::client::{Client, Phase, RunStatus, Watch};
+use syngrad::client::{Client, Phase, RunStatus, Target, Watch};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_engine::spec::Algorithm;
 use syngrad_tests::program::Program;
@@ -83,7 +83,8 @@ pub(crate) fn undisturbed(spec: &CanonicalSpec) -> String {
 
 /// Starts `spec` on the coordinator, and watches it.
 pub(crate) async fn start(address: &str, spec: &CanonicalSpec, workers: u32) -> Watch {
-    let mut client = Client::connect(address).await.expect("the coordinator listens");
+    let mut client =
+        Client::connect(&Target::insecure(address).expect("an address")).await.expect("the coordinator listens");
     let run = client.start(spec.text(), workers).await.expect("a good spec");
     client.watch(Some(run)).await.expect("the run was just started")
 }
