@@ -159,7 +159,7 @@ proptest! {
         let spoiled = spoil(&path, how, at);
         prop_assert!(spoiled == path || Tree::Log.check_consistency(older, newer, &spoiled).is_err());
         // The newer log has another record in the place of one that was there: no path hides it.
-        let mut rewritten = leaves.clone();
+        let mut rewritten = leaves;
         rewritten[changed % old] = b"rewritten".to_vec();
         let rewritten = whole(&rewritten);
         let forked = Root { hash: rewritten.root(), ..newer };
