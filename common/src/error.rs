@@ -286,6 +286,32 @@ codes! {
     Interrupted = "E0906", Failed;
     /// A measurement is not what was asked for.
     BarMissed = "E0907", Failed;
+    /// An update is not signed by its worker's key.
+    BadSignature = "E1301", Failed;
+    /// An update was computed from other params than the round's.
+    OtherParams = "E1302", Conflict;
+    /// A head of the log is not signed by the log's key.
+    LogForged = "E1303", NotAllowed;
+    /// The log that is shown does not go on from the one that was shown before.
+    LogForked = "E1304", NotAllowed;
+    /// A record of the log is not one of the run.
+    RecordForeign = "E1305", NotAllowed;
+    /// The params that were sent are not those of the log.
+    ParamsServedDiffer = "E1306", NotAllowed;
+    /// An accepted update is not in its round's record.
+    ContributionMissing = "E1307", NotAllowed;
+    /// An update is in the log otherwise than it was sent.
+    ContributionChanged = "E1308", NotAllowed;
+    /// An update counts twice.
+    CountedTwice = "E1309", NotAllowed;
+    /// Records of committed rounds are not shown.
+    ReceiptsWithheld = "E1310", NotAllowed;
+    /// An archive cannot be read.
+    ArchiveUnreadable = "E1311", Failed;
+    /// An archive is not what it says.
+    ArchiveWrong = "E1312", Failed;
+    /// The run has no receipts.
+    NoReceipts = "E1313", Conflict;
     /// A code of a newer release.
     Unlisted = "E0999", Failed;
 }

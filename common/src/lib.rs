@@ -13,6 +13,7 @@ pub mod config;
 pub mod error;
 pub mod identity;
 pub mod limits;
+pub mod signing;
 pub mod status;
 pub mod telemetry;
 pub mod transport;

@@ -19,6 +19,10 @@ pub const MAX_PAYLOAD: u64 = MAX_PARAMS as u64 * 4;
 pub const MAX_SHARD: u64 = 1 << 30;
 /// The longest run spec, in bytes of text.
 pub const MAX_SPEC: usize = 64 << 10;
+/// The most hashes of one proof: a tree has no more levels than its size has bits.
+pub const MAX_PATH: usize = 64;
+/// The longest path of a file in an archive.
+pub const MAX_PATH_TEXT: usize = 256;
 /// The longest text that is meant for people, in bytes.
 pub const MAX_TEXT: usize = 1024;
 

@@ -5,6 +5,7 @@
 
 mod enrolment;
 mod field;
+pub mod receipt;
 mod shard;
 mod to_coordinator;
 mod to_worker;
@@ -16,7 +17,7 @@ pub use enrolment::{Enrol, granted, renewal};
 pub(crate) use enrolment::{decode_ticket, encode_ticket, ticket_too_long};
 pub use field::{digest, run_id};
 pub use shard::{FetchShard, shard_frame, shard_payload};
-pub use to_coordinator::{Declined, Hello, Ready, ToCoordinator, Update};
+pub use to_coordinator::{Declined, Hello, Ready, Signed, ToCoordinator, Update};
 pub use to_worker::{
     Answer, Fence, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, RunOpened, ShardRef, Source, ToWorker, Verdict,
     Welcome,

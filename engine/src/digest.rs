@@ -33,8 +33,6 @@ pub enum Domain {
     Log,
     /// Nodes of the tree over the contributions to a round.
     Contributions,
-    /// A certificate in DER.
-    Certificate,
     /// Who may give what to a round.
     Policy,
     /// A file of an archive.
@@ -62,7 +60,6 @@ impl Domain {
             Self::Row => "syngrad v1 row",
             Self::Log => "syngrad v1 log",
             Self::Contributions => "syngrad v1 contributions",
-            Self::Certificate => "syngrad v1 certificate",
             Self::Policy => "syngrad v1 policy",
             Self::File => "syngrad v1 file",
             Self::Ticket => "syngrad v1 ticket",

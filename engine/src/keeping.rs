@@ -187,7 +187,10 @@ impl Keeping {
             return out.push(Action::Step { round });
         }
         run.unkept.push(commit);
-        let rows_are_due = idle && now.since(run.ordered) >= LEDGER_PACE;
+        let rows_are_due = match run.cadence.rows {
+            Rows::Paced => idle && now.since(run.ordered) >= LEDGER_PACE,
+            Rows::EachRound => true,
+        };
         let complete = units >= run.cadence.units || planted(Bug::SkippedUnitsForgotten);
         let contents = match run.checkpoint_is_due(now) || !complete {
             true => Some(Contents::Whole),
@@ -288,7 +291,7 @@ impl Keeping {
 impl Current {
     /// Whether the state that was just committed is to be kept whole.
     fn checkpoint_is_due(&self, now: Time) -> bool {
-        let Cadence { rounds, units: _, checkpoint_rounds, checkpoint_time, durability } = self.cadence;
+        let Cadence { rounds, units: _, checkpoint_rounds, checkpoint_time, durability, rows: _ } = self.cadence;
         let (round, at) = self.checkpointed;
         durability == Durability::EveryRound
             || self.next.0 >= rounds

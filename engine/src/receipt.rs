@@ -26,7 +26,7 @@ mod witness;
 pub use audit::{Audit, Fault, Finding, Subject};
 pub use bytes::EncodingError;
 pub use check::{Check, Checks};
-pub use contribution::{Contribution, RefusalCode, Signature, Statement, Verdict};
+pub use contribution::{Contribution, Fingerprint, RefusalCode, Signature, Statement, Verdict};
 pub use log::{Batch, Closed, Facts, Log, MAX_BATCH, MAX_REFUSED, Receipt};
 pub use record::{Branch, Head, Record, policy};
 pub use tree::{Frontier, ProofError, Root, Tree, Whole};

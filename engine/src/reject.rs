@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::digest::Digest;
 use crate::id::{LeaseId, PartnerName, Round, Unit};
 
 /// Why something a worker did was refused. `Display` says it in words a person acts on.
@@ -66,6 +67,15 @@ pub enum Rejection {
         /// What was expected and what was found.
         why: String,
     },
+    /// The worker's key did not sign this update.
+    BadSignature,
+    /// The update was computed from other params than the round's.
+    OtherParams {
+        /// Digest that the update names.
+        found: Digest,
+        /// Digest of the round's params.
+        expected: Digest,
+    },
 }
 
 impl Rejection {
@@ -110,6 +120,10 @@ impl fmt::Display for Rejection {
                 "too many updates of partner {partner}, from all its workers, were not what they said; it takes no part in \
                  this run any more"
             ),
+            Self::BadSignature => f.write_str("the update is not signed by the key of this worker's certificate"),
+            Self::OtherParams { found, expected } => {
+                write!(f, "the update is of params {found}; the round's are {expected}")
+            }
             Self::BadPayload { why } => write!(f, "the payload is not what its header says: {why}"),
         }
     }

@@ -3,6 +3,7 @@
 use syngrad_engine::Rejection;
 use syngrad_engine::consortium::Refusal;
 use syngrad_engine::plan::PlanError;
+use syngrad_engine::receipt::{Breach, RefusalCode};
 use syngrad_engine::spec::SpecError;
 
 use super::{Code, Failure};
@@ -26,6 +27,8 @@ impl From<&Rejection> for Code {
             Rejection::PartnerFull { .. } => Self::PartnerFull,
             Rejection::Quarantined { .. } => Self::Quarantined,
             Rejection::BadPayload { .. } => Self::BadPayload,
+            Rejection::BadSignature => Self::BadSignature,
+            Rejection::OtherParams { .. } => Self::OtherParams,
         }
     }
 }
@@ -104,5 +107,33 @@ impl From<SpecError> for Failure {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         Self::new(Code::SpecData, error.to_string())
+    }
+}
+
+impl From<&Breach> for Code {
+    fn from(breach: &Breach) -> Self {
+        match breach {
+            Breach::Forged { .. } => Self::LogForged,
+            Breach::Forked { .. } => Self::LogForked,
+            Breach::Foreign { .. } => Self::RecordForeign,
+            Breach::Params { .. } => Self::ParamsServedDiffer,
+            Breach::Missing { .. } => Self::ContributionMissing,
+            Breach::Changed { .. } => Self::ContributionChanged,
+            Breach::Twice { .. } => Self::CountedTwice,
+            Breach::Withheld { .. } => Self::ReceiptsWithheld,
+        }
+    }
+}
+
+/// Each code is a refusal's number in receipts too.
+impl From<Code> for RefusalCode {
+    fn from(code: Code) -> Self {
+        Self::parse(code.as_str()).expect("a code is E and four digits")
+    }
+}
+
+impl From<Breach> for Failure {
+    fn from(breach: Breach) -> Self {
+        Self::new((&breach).into(), breach.to_string())
     }
 }

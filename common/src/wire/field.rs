@@ -5,12 +5,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
+use syngrad_engine::receipt::Signature;
 use syngrad_engine::spec::check::MAX_UNITS;
 use syngrad_engine::{Digest, PartnerName, RunId, Unit, Units, WorkerId};
 
 use super::{ResumeToken, WireError};
 use crate::error::Code;
-use crate::limits::{MAX_FRAME, MAX_TEXT};
+use crate::limits::{MAX_FRAME, MAX_PATH, MAX_TEXT};
 
 pub(super) fn wrong(field: &'static str, expected: impl Display, found: impl Display) -> WireError {
     WireError { field, expected: expected.to_string(), found: found.to_string() }
@@ -38,6 +39,16 @@ pub fn run_id(field: &'static str, bytes: &[u8]) -> Result<RunId, WireError> {
 /// [`WireError`] unless there are 32 bytes.
 pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
     exactly(field, bytes).map(Digest)
+}
+
+pub(super) fn signature(field: &'static str, bytes: &[u8]) -> Result<Signature, WireError> {
+    exactly(field, bytes).map(Signature)
+}
+
+/// Digests of a path of a proof, in order.
+pub(super) fn path(field: &'static str, path: &[Bytes]) -> Result<Vec<Digest>, WireError> {
+    within(field, path.len(), 0..=MAX_PATH)?;
+    path.iter().map(|bytes| digest(field, bytes)).collect()
 }
 
 pub(super) fn uuid(field: &'static str, bytes: &[u8]) -> Result<[u8; 16], WireError> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
+use syngrad_engine::receipt::{Head, Notice, NoticedRecord, Proof, Signature};
 use syngrad_engine::run::UpdateHeader;
 use syngrad_engine::spec::UpdateBits;
 use syngrad_engine::{Digest, LeaseId, PartnerName, Round, RunId, Unit, WorkerId};
@@ -62,14 +63,20 @@ fn update() -> impl Strategy<Value = Update> {
     let header = (any::<u32>(), any::<u64>(), btree_set((0..1024u32).prop_map(Unit), 1..40), some_digest()).prop_map(
         |(round, lease, units, digest)| UpdateHeader { round: Round(round), lease: LeaseId(lease), units, digest },
     );
-    (run(), header, 1..=MAX_PAYLOAD, any::<u64>(), -1e300..1e300, any::<u64>()).prop_map(
-        |(run, header, payload_bytes, saturated, loss_sum, samples)| Update {
+    let signed =
+        proptest::option::of((some_digest(), some_digest(), some_digest()).prop_map(|(params, left, right)| {
+            let signature = Signature([left.0, right.0].concat().try_into().expect("twice 32 bytes"));
+            Signed { params, signature }
+        }));
+    (run(), header, 1..=MAX_PAYLOAD, any::<u64>(), -1e300..1e300, any::<u64>(), signed).prop_map(
+        |(run, header, payload_bytes, saturated, loss_sum, samples, signed)| Update {
             run,
             header,
             payload_bytes,
             saturated,
             loss_sum,
             samples,
+            signed,
         },
     )
 }
@@ -165,7 +172,28 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         answer().prop_map(ToWorker::Answer),
         (run(), text()).prop_map(|(run, how)| ToWorker::RunClosed(RunClosed { run, how })),
         Just(ToWorker::Heartbeat),
+        notice(),
     ]
+}
+
+fn notice() -> impl Strategy<Value = ToWorker> {
+    let path = || vec(some_digest(), 0..8);
+    let proof = (vec(any::<u8>(), 1..60), any::<u32>(), path()).prop_map(|(contribution, place, path)| Proof {
+        contribution,
+        place,
+        path,
+    });
+    let record = (vec(any::<u8>(), 1..60), vec(proof, 0..4))
+        .prop_map(|(record, contributions)| NoticedRecord { record, contributions });
+    let head = (run(), any::<u64>(), some_digest()).prop_map(|(run, size, root)| Head { run, size, root });
+    let signature = any::<[u8; 32]>().prop_map(|half| {
+        let mut signature = [3; 64];
+        signature[..32].copy_from_slice(&half);
+        Signature(signature)
+    });
+    (head, signature, path(), vec(record, 0..4)).prop_map(|(head, signature, peaks, records)| {
+        ToWorker::Receipt(Box::new(Notice { head, signature, peaks, records }))
+    })
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! What a worker says.
 
 use bytes::Bytes;
+use syngrad_engine::receipt::Signature;
 use syngrad_engine::run::UpdateHeader;
 use syngrad_engine::{Digest, LeaseId, PartnerName, Round, RunId, WorkerId};
 use syngrad_proto::syngrad::v1;
@@ -87,6 +88,17 @@ pub struct Update {
     pub loss_sum: f64,
     /// Samples of the units.
     pub samples: u64,
+    /// What the worker stands for with its key; none where workers have no keys.
+    pub signed: Option<Signed>,
+}
+
+/// A worker's word for an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Digest of the params that the sum was computed from.
+    pub params: Digest,
+    /// The signature over the update's [`Statement`](syngrad_engine::receipt::Statement).
+    pub signature: Signature,
 }
 
 impl From<ToCoordinator> for v1::SessionRequest {
@@ -199,6 +211,8 @@ impl From<Update> for v1::Update {
             saturated: update.saturated,
             loss_sum: update.loss_sum,
             samples: update.samples,
+            params_digest: update.signed.map_or_else(Bytes::new, |signed| Bytes::copy_from_slice(&signed.params.0)),
+            signature: update.signed.map_or_else(Bytes::new, |signed| Bytes::copy_from_slice(&signed.signature.0)),
         }
     }
 }
@@ -220,6 +234,13 @@ impl TryFrom<v1::Update> for Update {
             saturated: update.saturated,
             loss_sum: field::finite("Update.loss_sum", update.loss_sum)?,
             samples: update.samples,
+            signed: match (update.params_digest.is_empty(), update.signature.is_empty()) {
+                (true, true) => None,
+                (_, _) => Some(Signed {
+                    params: field::digest("Update.params_digest", &update.params_digest)?,
+                    signature: field::signature("Update.signature", &update.signature)?,
+                }),
+            },
         })
     }
 }

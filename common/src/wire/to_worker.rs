@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use syngrad_engine::layout::MAX_TENSORS;
+use syngrad_engine::receipt::Notice;
 use syngrad_engine::spec::UpdateBits;
 use syngrad_engine::spec::check::MAX_UNITS;
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Unit};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::session_response::Message;
 
-use super::{ResumeToken, WireError, field};
+use super::{ResumeToken, WireError, field, receipt};
 use crate::error::Code;
 use crate::limits::{MAX_PAYLOAD, MAX_SHARD, MAX_SILENCE, MAX_SPEC};
 
@@ -35,6 +36,8 @@ pub enum ToWorker {
     RunClosed(RunClosed),
     /// A sign of life.
     Heartbeat,
+    /// The run's log has grown, or is so long.
+    Receipt(Box<Notice>),
 }
 
 /// The terms of a session.
@@ -215,6 +218,7 @@ impl From<ToWorker> for v1::SessionResponse {
                 how: field::clean(&closed.how),
             }),
             ToWorker::Heartbeat => Message::Heartbeat(v1::Heartbeat {}),
+            ToWorker::Receipt(notice) => Message::Receipt(receipt::encode_notice(*notice)),
         };
         Self { message: Some(message) }
     }
@@ -241,6 +245,7 @@ impl TryFrom<v1::SessionResponse> for ToWorker {
                 how: field::text("RunClosed.how", closed.how)?,
             }),
             Message::Heartbeat(v1::Heartbeat {}) => Self::Heartbeat,
+            Message::Receipt(notice) => Self::Receipt(Box::new(receipt::decode_notice(&notice)?)),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::HistoryDiffers;
 use crate::id::{LeaseId, MemberId, Round, RunId};
 use crate::plan::Plan;
-use crate::spec::{Durability, RunSpec};
+use crate::spec::{Archive, Durability, RunSpec};
 use crate::state::Commit;
 
 /// Whether anything outlives the coordinator's process.
@@ -30,6 +30,17 @@ pub struct Cadence {
     pub checkpoint_time: Duration,
     /// What a round waits for.
     pub durability: Durability,
+    /// When rows that wait for no checkpoint are due.
+    pub rows: Rows,
+}
+
+/// When rows that wait for no checkpoint are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// From time to time, many rounds together.
+    Paced,
+    /// Those of each round at once: what goes out with them would fill the memory.
+    EachRound,
 }
 
 impl Cadence {
@@ -45,6 +56,10 @@ impl Cadence {
             checkpoint_rounds: if is_private { 1 } else { spec.checkpoint.rounds },
             checkpoint_time: Duration::try_from_secs_f64(spec.checkpoint.seconds).unwrap_or(Duration::MAX),
             durability: if is_private { Durability::EveryRound } else { spec.durability },
+            rows: match spec.archive {
+                Archive::None => Rows::Paced,
+                Archive::Updates => Rows::EachRound,
+            },
         }
     }
 }

@@ -39,6 +39,27 @@ impl TryFrom<&[u8]> for Signature {
     }
 }
 
+/// Names a certificate: the SHA-256 of its DER, as everyone's tools show it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; Fingerprint::LEN]);
+
+impl Fingerprint {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
 /// The number of a stable error code: 302 for E0302.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RefusalCode(u16);
@@ -134,8 +155,8 @@ pub struct Contribution {
     pub partner: PartnerName,
     /// The worker.
     pub worker: WorkerId,
-    /// Digest of the worker's certificate, in [`Domain::Certificate`](crate::digest::Domain::Certificate).
-    pub certificate: Digest,
+    /// The worker's certificate.
+    pub certificate: Fingerprint,
     /// The round whose params it says it was computed from.
     pub round: Round,
     /// The lease that it says it answers.
@@ -165,7 +186,7 @@ impl Contribution {
         let mut out = Writer::default();
         let code = self.verdict.code().map_or(0, |RefusalCode(number)| number);
         out.u8(VERSION).u8(self.verdict.number()).u16(code).partner(&self.partner).bytes(&self.worker.0);
-        out.digest(&self.certificate).u32(self.round.0).u64(self.lease.0).units(&self.units);
+        out.bytes(&self.certificate.0).u32(self.round.0).u64(self.lease.0).units(&self.units);
         out.u64(self.weight).u64(self.saturated).u64(self.micros);
         out.digest(&self.params).digest(&self.payload).u64(self.payload_bytes).bytes(&self.signature.0);
         out.finish()
@@ -182,7 +203,7 @@ impl Contribution {
             verdict: Verdict::from_parts(number, code).ok_or_else(|| reader.value("verdict"))?,
             partner: reader.partner()?,
             worker: reader.worker()?,
-            certificate: reader.digest("certificate")?,
+            certificate: Fingerprint(reader.array("certificate")?),
             round: reader.round("round")?,
             lease: LeaseId(reader.u64("lease")?),
             units: reader.units()?,

@@ -38,6 +38,8 @@ pub struct Closed<'a> {
     pub before: Digest,
     /// The grid of the round.
     pub grid: &'a Grid,
+    /// When it was committed, in seconds since 1970.
+    pub at: u64,
 }
 
 /// A record with all contributions that it is about, encoded.
@@ -145,7 +147,7 @@ impl Log {
 
     /// Ends the open round, whose contributions were noted.
     pub fn seal(&mut self, closed: Closed<'_>) {
-        let Closed { commit, before, grid } = closed;
+        let Closed { commit, before, grid, at } = closed;
         let accepted = std::mem::take(&mut self.accepted);
         if u64::from(commit.round.0) < self.frontier.size() {
             return;
@@ -158,6 +160,7 @@ impl Log {
         let record = Record {
             run,
             round: commit.round,
+            at,
             spec,
             layout,
             before,

@@ -23,6 +23,8 @@ pub struct Record {
     pub run: RunId,
     /// The round, which is the record's place in the log.
     pub round: Round,
+    /// When it was committed, in seconds since 1970, as the coordinator says: certificates are good at their time.
+    pub at: u64,
     /// Digest of the run spec.
     pub spec: Digest,
     /// Digest of the layout of the params.
@@ -69,7 +71,7 @@ impl Record {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
-        out.u8(VERSION).bytes(&self.run.0).u32(self.round.0).digest(&self.spec).digest(&self.layout);
+        out.u8(VERSION).bytes(&self.run.0).u32(self.round.0).u64(self.at).digest(&self.spec).digest(&self.layout);
         out.digest(&self.before).digest(&self.after).digest(&self.chain);
         out.u8(self.bits.into()).u32(self.exponents.len() as u32);
         for exponent in &self.exponents {
@@ -89,6 +91,7 @@ impl Record {
         let record = Self {
             run: reader.run()?,
             round: reader.round("round")?,
+            at: reader.u64("time")?,
             spec: reader.digest("spec")?,
             layout: reader.digest("layout")?,
             before: reader.digest("params before")?,

@@ -8,7 +8,7 @@ use super::fault::{Fault, Forgery, Identity, Notice};
 use super::lives::Death;
 use super::network::Order;
 use crate::id::Time;
-use crate::keeping::{Cadence, Storage};
+use crate::keeping::{Cadence, Rows, Storage};
 use crate::run::{Ownership, QuorumRule, RunConfig};
 use crate::spec::{Durability, OnMissing};
 
@@ -48,6 +48,7 @@ impl Scenario {
         let mut dice = Dice::new(seed, 3);
         let storage = if dice.percent(20) { Storage::Absent } else { Storage::Durable };
         let mut cadence = draw_cadence(&mut dice, &run);
+        cadence.rows = Dice::new(seed, 4).pick(&[Rows::Paced, Rows::Paced, Rows::EachRound]);
         // Rounds that leave units out, and many of them at risk.
         if storage == Storage::Durable && dice.percent(15) {
             run.quorum.on_missing = OnMissing::Skip;
@@ -130,6 +131,7 @@ fn draw_cadence(dice: &mut Dice, run: &RunConfig) -> Cadence {
         checkpoint_rounds: dice.pick(&[1, 2, 3, 5, 100]),
         checkpoint_time: dice.pick(&[Duration::from_millis(300), Duration::from_secs(2), Duration::from_secs(10)]),
         durability: dice.pick(&[Durability::Checkpoint, Durability::Checkpoint, Durability::EveryRound]),
+        rows: Rows::Paced,
     }
 }
 

@@ -6,7 +6,7 @@ mod rounds;
 
 use std::time::Duration;
 
-use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Event, Keeping, Origin, RunEnd, Storage};
+use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Event, Keeping, Origin, Rows, RunEnd, Storage};
 use syngrad_engine::spec::Durability;
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, Round, RunId, Time};
@@ -18,6 +18,7 @@ const CADENCE: Cadence = Cadence {
     checkpoint_rounds: 10,
     checkpoint_time: Duration::from_secs(10),
     durability: Durability::Checkpoint,
+    rows: Rows::Paced,
 };
 
 /// The machine and the time it is told.

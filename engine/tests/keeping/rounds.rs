@@ -33,6 +33,16 @@ fn rounds_go_on_four_orders_ahead_of_the_disk() {
 }
 
 #[test]
+fn where_updates_are_archived_the_rows_of_each_round_go_out_with_them() {
+    let mut desk = Desk::with_run(Cadence { rows: Rows::EachRound, ..CADENCE });
+    for round in 0..4 {
+        assert_eq!(desk.commit(round), [rows(&[round]), step(round)]);
+    }
+    assert_eq!(desk.commit(4), [rows(&[4])], "no more than four rounds of updates wait in memory");
+    assert_eq!(desk.send(Event::Kept), [step(4)]);
+}
+
+#[test]
 fn with_every_round_each_waits_until_it_is_kept() {
     let mut desk = Desk::with_run(Cadence { durability: Durability::EveryRound, ..CADENCE });
     assert_eq!(desk.commit(0), [whole(&[0])]);

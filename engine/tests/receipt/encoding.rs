@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use syngrad_engine::receipt::{Contribution, EncodingError, Record, RefusalCode, Signature, Verdict};
+use syngrad_engine::receipt::{Contribution, EncodingError, Fingerprint, Record, RefusalCode, Signature, Verdict};
 use syngrad_engine::{Digest, LeaseId, PartnerName, Round, Unit, WorkerId};
 
 use crate::world::World;
@@ -27,7 +27,7 @@ fn contribution() -> impl Strategy<Value = Contribution> {
                 verdict,
                 partner: PartnerName::parse(&partner).expect("the strategy writes names"),
                 worker: WorkerId(worker),
-                certificate: Digest(digests.0),
+                certificate: Fingerprint(digests.0),
                 round: Round(numbers.0),
                 lease: LeaseId(numbers.1),
                 units,

@@ -256,6 +256,6 @@ fn a_sealed_round_that_is_sealed_again_changes_nothing() {
         saturated: record.saturated,
         chain: record.chain,
     };
-    world.log.seal(Closed { commit: &commit, before, grid: &grid });
+    world.log.seal(Closed { commit: &commit, before, grid: &grid, at: 1_800_000_000 });
     assert_eq!(world.log, log);
 }

@@ -8,8 +8,8 @@ use syngrad_engine::digest::{Domain, Hasher};
 use syngrad_engine::layout::{Layout, Tensor};
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::receipt::{
-    Audit, Batch, Checks, Closed, Contribution, Facts, Frontier, Given, Log, Notice, NoticedRecord, Proof, Receipt,
-    Record, Signature, Tree, Verdict, Witness,
+    Audit, Batch, Checks, Closed, Contribution, Facts, Fingerprint, Frontier, Given, Log, Notice, NoticedRecord, Proof,
+    Receipt, Record, Signature, Tree, Verdict, Witness,
 };
 use syngrad_engine::spec::{
     Algorithm, Archive, Checkpoint, DataSpec, Durability, Evaluation, ModelSpec, Numerics, OptimizerSpec, Partition,
@@ -124,7 +124,7 @@ impl World {
             verdict: Verdict::Accepted,
             partner: PartnerName::parse(if number == 0 { "alpha" } else { "beta" }).expect("a name"),
             worker: worker(number),
-            certificate: Digest([number; 32]),
+            certificate: Fingerprint([number; 32]),
             round: self.state.round(),
             lease: LeaseId(self.leases),
             weight: units.iter().map(|unit| u64::from(self.plan.weight(*unit))).sum(),
@@ -161,7 +161,7 @@ impl World {
         let mut noted = sent.clone();
         mischief(&mut noted);
         noted.into_iter().for_each(|contribution| self.log.note(contribution));
-        self.log.seal(Closed { commit: &commit, before, grid: &grid });
+        self.log.seal(Closed { commit: &commit, before, grid: &grid, at: 1_800_000_000 });
         sent
     }
 

@@ -101,6 +101,8 @@ fn of_an_update_and_its_frames() {
         saturated: 0,
         loss_sum: 1.0,
         samples: 8,
+        params_digest: id(32),
+        signature: id(64),
     };
     refuses(
         &good,
@@ -117,6 +119,8 @@ fn of_an_update_and_its_frames() {
             ("Update.payload_bytes", &|m| m.payload_bytes = MAX_PAYLOAD + 1),
             ("Update.loss_sum", &|m| m.loss_sum = f64::NAN),
             ("Update.loss_sum", &|m| m.loss_sum = f64::INFINITY),
+            ("Update.params_digest", &|m| m.params_digest = id(0)),
+            ("Update.signature", &|m| m.signature = id(63)),
         ],
     );
     refuses(
