@@ -1,5 +1,6 @@
 //! A folder of state: one coordinator's at a time.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::blobs::Blobs;
 use super::sqlite::{Beginning, Register, Sqlite};
-use super::{Ending, Holding, Point, Progress, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
+use super::{Ending, Holding, Logged, Point, Progress, Reader, Report, RunRow, ServedRow, SpoolRow, Store, StoreError};
 
 /// Runs that have ended and are told of, the newest.
 pub const MAX_HISTORY: usize = 64;
@@ -30,6 +31,7 @@ const OWNER_BYTES: u64 = 64;
 pub struct Folder {
     pub(super) metadata: Sqlite,
     pub(super) blobs: Blobs,
+    reader: Reader,
     /// Held as long as the folder is.
     _lock: File,
 }
@@ -71,6 +73,8 @@ pub struct Resumption {
     pub progress: Option<Progress>,
     /// How long the rounds before it took.
     pub round_times: Vec<Duration>,
+    /// Its receipts; none if it has none.
+    pub log: Option<Logged>,
 }
 
 /// A run that has ended.
@@ -97,6 +101,8 @@ pub struct Spooled {
     pub payload: Bytes,
     /// What its worker said of it.
     pub report: Report,
+    /// The contribution to its round, encoded; empty where there are no receipts.
+    pub contribution: Vec<u8>,
 }
 
 /// A model that was served.
@@ -138,14 +144,15 @@ impl Folder {
         let metadata = Sqlite::open(&database, beginning)?;
         tracing::info!(folder = %path.display(), coordinator = %metadata.id(), epoch = metadata.epoch().0, "state");
         bind(&lock, metadata.id()).map_err(|why| failed("reading and writing", &lock_file, &why))??;
-        let folder = Self { metadata, blobs, _lock: lock };
+        let reader = Reader { database, blobs: path.join("blobs") };
+        let folder = Self { metadata, blobs, reader, _lock: lock };
         folder.forget_leftovers(found)?;
         Ok(folder)
     }
 
     /// Deletes what a crash left between a blob and the row that would have named it.
     fn forget_leftovers(&self, blobs: Vec<Digest>) -> Result<(), StoreError> {
-        let named = self.metadata.blobs()?;
+        let named: BTreeSet<Digest> = self.metadata.blobs()?.into_iter().collect();
         let unnamed = blobs.iter().filter(|blob| !named.contains(blob)).count();
         if unnamed > 0 {
             tracing::warn!(unnamed, "checkpoints were written and no row of the database names them; they are deleted");
@@ -155,8 +162,11 @@ impl Folder {
 
     /// Deletes those of the blobs that no checkpoint names.
     pub(super) fn forget_unnamed(&self, blobs: Vec<Digest>) -> Result<(), StoreError> {
-        let named = self.metadata.blobs()?;
-        blobs.into_iter().filter(|blob| !named.contains(blob)).for_each(|blob| self.blobs.forget(blob));
+        for blob in blobs {
+            if !self.metadata.names(blob)? {
+                self.blobs.forget(blob);
+            }
+        }
         Ok(())
     }
 
@@ -172,6 +182,12 @@ impl Folder {
     /// [`StoreError`] if the database cannot be opened again.
     pub fn register(&self) -> Result<Register, StoreError> {
         self.metadata.register()
+    }
+
+    /// What reads receipts beside whoever writes them.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     /// The first lease of this opening.
@@ -210,7 +226,8 @@ impl Folder {
         let evaluations = self.metadata.evaluations(row.run, MAX_EVALUATIONS)?;
         let progress = self.metadata.progress(row.run)?;
         let (holdings, spooled) = (self.metadata.holdings(row.run)?, self.spooled(row.run, first)?);
-        let resumption = Resumption { state, ledger, evaluations, holdings, spooled, progress, round_times };
+        let log = self.metadata.log(row.run)?;
+        let resumption = Resumption { state, ledger, evaluations, holdings, spooled, progress, round_times, log };
         Ok(Some(Unfinished { row, resumption }))
     }
 
@@ -218,8 +235,8 @@ impl Folder {
     fn spooled(&self, run: RunId, first: Round) -> Result<Vec<Spooled>, StoreError> {
         let read = |row: SpoolRow| match self.blobs.get(row.blob) {
             Ok(payload) => {
-                let SpoolRow { round, unit, report, .. } = row;
-                Some(Spooled { round, unit, payload: payload.into(), report })
+                let SpoolRow { round, unit, report, contribution, blob: _ } = row;
+                Some(Spooled { round, unit, payload: payload.into(), report, contribution })
             }
             Err(why) => {
                 tracing::error!(%run, round = %row.round, unit = %row.unit, %why, "a spooled update is lost");

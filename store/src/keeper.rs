@@ -9,7 +9,7 @@ use syngrad_engine::keeping::{Contents, Setback, Step, Writing};
 use syngrad_engine::state::TrainingState;
 use syngrad_engine::{Digest, Round, RunId, Unit};
 
-use super::{CheckpointRow, Entry, Folder, Report, SpoolRow, Store as _, StoreError};
+use super::{Archived, CheckpointRow, Entry, Folder, Report, SpoolRow, Store as _, StoreError, ToArchive};
 
 /// Something to keep.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct ToSpool {
     pub payload: Bytes,
     /// What its worker says of it.
     pub report: Report,
+    /// The contribution to its round, encoded; empty where there are no receipts.
+    pub contribution: Vec<u8>,
 }
 
 /// Whether somebody took what the keeper had to tell.
@@ -139,22 +141,22 @@ struct InWork {
     number: Option<u64>,
 }
 
-#[derive(Clone, Copy)]
 enum NamedBy {
     Checkpoint { round: Round },
-    Spool { round: Round, unit: Unit, report: Report },
+    Spool { round: Round, unit: Unit, report: Report, contribution: Vec<u8> },
 }
 
 impl InWork {
     fn new(run: RunId, entry: Entry, bulk: Option<Bulk>) -> Self {
         let (contents, blob) = match bulk {
-            None => (Contents::Rows, None),
+            None if entry.updates.is_empty() => (Contents::Rows, None),
+            None => (Contents::Update, None),
             Some(Bulk::State(state)) => {
                 let named_by = NamedBy::Checkpoint { round: state.round() };
                 (Contents::Whole, Some((state.encode().into(), named_by)))
             }
-            Some(Bulk::Update(ToSpool { round, unit, payload, report })) => {
-                (Contents::Update, Some((payload, NamedBy::Spool { round, unit, report })))
+            Some(Bulk::Update(ToSpool { round, unit, payload, report, contribution })) => {
+                (Contents::Update, Some((payload, NamedBy::Spool { round, unit, report, contribution })))
             }
         };
         Self { writing: Writing::new(contents), run, entry, blob, unnamed: Vec::new(), number: None }
@@ -172,14 +174,21 @@ impl InWork {
     }
 
     fn put(&mut self, folder: &Folder) -> Result<(), StoreError> {
+        self.entry.archived.clear();
+        for ToArchive { payload, bytes } in &self.entry.updates {
+            let blob = folder.blobs.put(bytes.clone())?;
+            self.entry.archived.push(Archived { payload: *payload, blob });
+        }
         let Some((bytes, named_by)) = &self.blob else { return Ok(()) };
-        self.unnamed = folder.metadata.blobs()?;
+        self.unnamed = folder.metadata.replaceable()?;
         let blob = folder.blobs.put(bytes.clone())?;
         self.unnamed.push(blob);
-        match *named_by {
-            NamedBy::Checkpoint { round } => self.entry.checkpoint = Some(CheckpointRow { round, blob }),
-            NamedBy::Spool { round, unit, report } => {
-                self.entry.spooled = Some(SpoolRow { round, unit, blob, report });
+        match named_by {
+            NamedBy::Checkpoint { round } => self.entry.checkpoint = Some(CheckpointRow { round: *round, blob }),
+            NamedBy::Spool { round, unit, report, contribution } => {
+                let contribution = contribution.clone();
+                let row = SpoolRow { round: *round, unit: *unit, blob, report: *report, contribution };
+                self.entry.spooled = Some(row);
             }
         }
         Ok(())

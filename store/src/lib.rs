@@ -17,20 +17,24 @@
 mod blobs;
 mod folder;
 mod keeper;
+mod receipts;
 mod sqlite;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use syngrad_common::wire::receipt::SignedHead;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Fenced, Trouble};
+use syngrad_engine::receipt::Receipt;
 use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
 
 pub use folder::{EndedRun, Folder, LastServed, Left, MAX_EVALUATIONS, MAX_HISTORY, Resumption, Spooled, Unfinished};
+pub use receipts::{Archived, Chain, Cutting, Logged, Reader, Records, ToArchive};
 pub use keeper::{Bulk, Keeper, Kept, Order, ToSpool, Told};
 pub use sqlite::{Founding, Recalled, Register};
 
@@ -57,7 +61,7 @@ pub struct CheckpointRow {
 }
 
 /// An update of private samples that was made durable before it was acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SpoolRow {
     /// The round it is for.
     pub round: Round,
@@ -67,6 +71,8 @@ pub struct SpoolRow {
     pub blob: Digest,
     /// What its worker says of it.
     pub report: Report,
+    /// The contribution to its round, encoded; empty where there are no receipts.
+    pub contribution: Vec<u8>,
 }
 
 /// What a worker says of an update beside its payload.
@@ -243,6 +249,18 @@ pub struct Entry {
     pub checkpoint: Option<CheckpointRow>,
     /// Only with the last entry of a run.
     pub ending: Option<Ending>,
+    /// Only with the first entry of a run that has receipts.
+    pub cutting: Option<Cutting>,
+    /// Receipts of the rounds, if any are made.
+    pub receipts: Vec<Receipt>,
+    /// Signed heads of the log with these receipts.
+    pub heads: Vec<SignedHead>,
+    /// Certificates that the receipts name and that are not kept yet.
+    pub certificates: Vec<Chain>,
+    /// Updates of the rounds, to be kept with their receipts.
+    pub updates: Vec<ToArchive>,
+    /// Where these updates are.
+    pub archived: Vec<Archived>,
 }
 
 impl Entry {
@@ -294,7 +312,25 @@ pub trait Store: Send {
     /// Updates that are spooled for rounds of a run from `first` on, in order.
     fn spooled(&self, run: RunId, first: Round) -> Result<Vec<SpoolRow>, StoreError>;
 
-    /// Blobs that some checkpoint or spooled update names.
+    /// What a run's log has, and its newest head; none if it has no log.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    fn log(&self, run: RunId) -> Result<Option<Logged>, StoreError>;
+
+    /// Blobs that give way to others: those of checkpoints and spooled updates.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    fn replaceable(&self) -> Result<Vec<Digest>, StoreError>;
+
+    /// Whether a row names this blob.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    fn names(&self, blob: Digest) -> Result<bool, StoreError>;
+
+    /// Blobs that some checkpoint, spooled update or archive names.
     fn blobs(&self) -> Result<Vec<Digest>, StoreError>;
 }
 

@@ -1,6 +1,7 @@
 //! Metadata in SQLite: write-ahead log, every commit on disk before it counts, one writer.
 
 mod log;
+pub(super) mod receipts;
 mod register;
 pub(super) mod schema;
 mod writing;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 pub use register::{Founding, Recalled, Register};
 
 use super::{
-    CheckpointRow, EndPhase, Ending, Entry, Holding, Point, Progress, Report, RoundTimes, RunRow, ServedRow, SpoolRow,
+    CheckpointRow, EndPhase, Ending, Entry, Holding, Logged, Point, Progress, Report, RoundTimes, RunRow, ServedRow, SpoolRow,
     Store, StoreError, Traffic, Version,
 };
 
@@ -247,7 +248,7 @@ impl Store for Sqlite {
     }
 
     fn spooled(&self, run: RunId, first: Round) -> Result<Vec<SpoolRow>, StoreError> {
-        let query = "SELECT round, unit, blob, saturated, loss_sum, samples FROM spool
+        let query = "SELECT round, unit, blob, saturated, loss_sum, samples, contribution FROM spool
                      WHERE run = ?1 AND round >= ?2 ORDER BY round, unit";
         self.rows(query, params![run.0, first.0], |row| {
             Ok(SpoolRow {
@@ -255,13 +256,30 @@ impl Store for Sqlite {
                 unit: Unit(row.get(1)?),
                 blob: Digest(row.get(2)?),
                 report: Report { saturated: row.get(3)?, loss: (row.get(4)?, row.get(5)?) },
+                contribution: row.get(6)?,
             })
         })
     }
 
     fn blobs(&self) -> Result<Vec<Digest>, StoreError> {
+        let query = "SELECT blob FROM checkpoints UNION SELECT blob FROM spool UNION SELECT blob FROM archived";
+        self.rows(query, [], |row| Ok(Digest(row.get(0)?)))
+    }
+
+    fn replaceable(&self) -> Result<Vec<Digest>, StoreError> {
         let query = "SELECT blob FROM checkpoints UNION SELECT blob FROM spool";
         self.rows(query, [], |row| Ok(Digest(row.get(0)?)))
+    }
+
+    fn names(&self, blob: Digest) -> Result<bool, StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM checkpoints WHERE blob = ?1)
+                         OR EXISTS (SELECT 1 FROM spool WHERE blob = ?1)
+                         OR EXISTS (SELECT 1 FROM archived WHERE blob = ?1)";
+        Ok(self.rows(query, [blob.0], |row| row.get(0))?.first().copied().unwrap_or(false))
+    }
+
+    fn log(&self, run: RunId) -> Result<Option<Logged>, StoreError> {
+        receipts::log(&self.connection, &self.file, run)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Folders of state: what is found again, what is refused, and what gives way.
 
 mod log;
+mod receipts;
 mod register;
 
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ fn spooled(path: &Path) -> Vec<(u32, u32, Vec<u8>)> {
 fn spool(folder: &mut Folder, round: u32, unit: u32, payload: &[u8]) {
     let blob = folder.blobs.put(payload.to_vec().into()).expect("room for a blob");
     let report = Report { saturated: 1, loss: (0.5, 8) };
-    let row = SpoolRow { round: Round(round), unit: Unit(unit), blob, report };
+    let row = SpoolRow { round: Round(round), unit: Unit(unit), blob, report, contribution: vec![unit as u8; 3] };
     folder.metadata.keep(RUN, &Entry { spooled: Some(row), ..Entry::default() }).expect("room for an entry");
 }
 
@@ -220,7 +221,7 @@ fn a_later_schema_is_left_alone() {
     database.pragma_update(None, "user_version", 99).expect("the version can be set");
     drop(database);
     let refused = unfinished(path.path()).map(drop);
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 4, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 5, .. })), "{refused:?}");
 }
 
 #[test]

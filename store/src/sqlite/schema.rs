@@ -108,6 +108,30 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'acts are not changed'); END;
     CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'acts are not deleted'); END;
     ",
+    "
+    CREATE TABLE receipts (
+        run BLOB NOT NULL, round INTEGER NOT NULL, record BLOB NOT NULL, contributions BLOB NOT NULL,
+        seal INTEGER NOT NULL, PRIMARY KEY (run, round)
+    ) STRICT;
+    CREATE TABLE cuttings (
+        run BLOB PRIMARY KEY, samples INTEGER NOT NULL, shards BLOB NOT NULL, numerics BLOB NOT NULL,
+        seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE heads (
+        run BLOB NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, signature BLOB NOT NULL, seal INTEGER NOT NULL,
+        PRIMARY KEY (run, size)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE chains (
+        fingerprint BLOB PRIMARY KEY, chain BLOB NOT NULL, seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE archived (
+        run BLOB NOT NULL, payload BLOB NOT NULL, blob BLOB NOT NULL, seal INTEGER NOT NULL, PRIMARY KEY (run, payload)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX archived_blobs ON archived (blob);
+    ALTER TABLE spool ADD COLUMN contribution BLOB NOT NULL DEFAULT x'';
+    UPDATE spool
+    SET seal = seal_of('spool', run, round, unit, blob, saturated, loss_sum, samples, epoch, contribution);
+    ",
 ];
 
 /// What is sealed in each table, in this order. Rounds are looked at only where a run still needs them.
@@ -118,7 +142,12 @@ const SEALED: &[(&str, &str, &str)] = &[
     ("evaluations", "run, round, accuracy, loss, seconds", "true"),
     ("versions", "version, run, round, params", "true"),
     ("holdings", "run, partner, data", "true"),
-    ("spool", "run, round, unit, blob, saturated, loss_sum, samples, epoch", "true"),
+    ("spool", "run, round, unit, blob, saturated, loss_sum, samples, epoch, contribution", "true"),
+    ("receipts", "run, round, record, contributions", "run IN (SELECT run FROM runs WHERE phase = 'open')"),
+    ("cuttings", "run, samples, shards, numerics", "true"),
+    ("heads", "run, size, root, signature", "run IN (SELECT run FROM runs WHERE phase = 'open')"),
+    ("chains", "fingerprint, chain", "true"),
+    ("archived", "run, payload, blob", "run IN (SELECT run FROM runs WHERE phase = 'open')"),
     ("participation", "run, partner, used, late, missing", "true"),
     (
         "progress",

@@ -6,6 +6,7 @@ use syngrad_engine::keeping::{CHECKPOINTS, Epoch};
 use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 
+use super::receipts;
 use super::schema::insert;
 use crate::{
     CheckpointRow, Ending, Entry, Holding, Point, Progress, Report, RoundRow, RoundTimes, RunRow, SpoolRow, Traffic,
@@ -19,7 +20,7 @@ pub(super) fn write(
     entry: &Entry,
     epoch: Epoch,
 ) -> rusqlite::Result<Option<u64>> {
-    let Entry { begun, rounds, progress, evaluations, version, holdings, spooled, checkpoint, ending } = entry;
+    let Entry { begun, rounds, progress, evaluations, version, holdings, spooled, checkpoint, ending, .. } = entry;
     if let Some(RunRow { run, name, spec, spec_digest }) = begun {
         // It is there already if the order is tried again because the log could not be emptied after it.
         let begin = "INSERT OR IGNORE INTO runs (run, name, spec, spec_digest) VALUES (?1, ?2, ?3, ?4)";
@@ -39,10 +40,13 @@ pub(super) fn write(
     for Holding { partner, data } in holdings {
         add.execute(params![run.0, partner.as_str(), data.0])?;
     }
-    if let Some(SpoolRow { round, unit, blob, report: Report { saturated, loss: (loss_sum, samples) } }) = spooled {
+    if let Some(SpoolRow { round, unit, blob, report, contribution }) = spooled {
+        let Report { saturated, loss: (loss_sum, samples) } = report;
         let mut add = transaction.prepare_cached(&insert("spool"))?;
-        add.execute(params![run.0, round.0, unit.0, blob.0, saturated, loss_sum, samples, epoch.0])?;
+        let row = params![run.0, round.0, unit.0, blob.0, saturated, loss_sum, samples, epoch.0, contribution];
+        add.execute(row)?;
     }
+    receipts::write(transaction, run, entry)?;
     if let Some(checkpoint) = checkpoint {
         write_checkpoint(transaction, run, checkpoint, epoch)?;
     }
