@@ -5,9 +5,11 @@
 //! * [`transport`], [`limits`]: how a connection is made, and what bounds it
 //! * [`identity`]: keys, certificates, authorities and tickets
 //! * [`error`], [`status`]: stable codes, and how they travel
-//! * [`config`]: run specs as text
+//! * [`config`]: run specs as text; [`archive`]: what is exported of a run
+//! * [`signing`]: signatures outside a connection
 //! * [`telemetry`][]: logs
 
+pub mod archive;
 pub mod codec;
 pub mod config;
 pub mod error;

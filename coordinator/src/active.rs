@@ -8,6 +8,7 @@ use bytes::Bytes;
 use syngrad_common::wire::{ShardRef, Source};
 use syngrad_engine::aggregate::{Aggregate, Tally};
 use syngrad_engine::keeping::KeepingView;
+use syngrad_engine::receipt::Contribution;
 use syngrad_engine::run::{Outcome, Run, Waiting};
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{Digest, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::evaluate::Evaluations;
 use crate::outbox::Broadcast;
+use crate::receipts::Receipts;
 use crate::roster::SessionId;
 use crate::shards::Shards;
 use crate::status::{self, Identity, Journal, Phase, RunStatus};
@@ -51,6 +53,8 @@ pub(crate) struct InHand {
     pub(crate) added: bool,
     /// Its summed training loss, and the samples behind it.
     pub(crate) loss: (f64, u64),
+    /// What a receipt will say of it; none where there are no receipts.
+    pub(crate) contribution: Option<Contribution>,
 }
 
 impl Membership {
@@ -58,6 +62,16 @@ impl Membership {
     pub(crate) fn new(session: SessionId) -> Self {
         Self { session, leased: BTreeSet::new(), has_params_of: None }
     }
+}
+
+/// What updates are held to before the driver sees them: nothing is taken while no run is active.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Intake {
+    /// The most bytes an update of any round may have.
+    pub(crate) most: u64,
+    pub(crate) run: RunId,
+    /// Digest of the run's spec.
+    pub(crate) spec: Digest,
 }
 
 /// See the module.
@@ -72,6 +86,8 @@ pub(crate) struct ActiveRun {
     pub(crate) shards: Option<Arc<Shards>>,
     /// The digest of what each partner began the run with, of those that keep their samples.
     pub(crate) holdings: BTreeMap<PartnerName, Digest>,
+    /// What each round leaves behind; none where nobody has keys, or nothing is kept.
+    pub(crate) receipts: Option<Receipts>,
     /// Updates of an earlier process, for rounds that are not committed yet.
     pub(crate) spooled: Vec<Spooled>,
     /// The update of private samples that was counted last, until it is ordered to be kept.
@@ -113,6 +129,7 @@ pub(crate) struct Parts {
     pub(crate) shards: Option<Arc<Shards>>,
     pub(crate) holdings: Vec<Holding>,
     pub(crate) spooled: Vec<Spooled>,
+    pub(crate) receipts: Option<Receipts>,
     pub(crate) fingerprint: Digest,
     pub(crate) evaluations: Evaluations,
 }
@@ -120,8 +137,8 @@ pub(crate) struct Parts {
 impl ActiveRun {
     /// A run without members.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { identity, plan, run, state, aggregate, shards, holdings, spooled, fingerprint, evaluations } =
-            parts;
+        let Parts { identity, plan, run, state, aggregate, shards, holdings, spooled, receipts, .. } = parts;
+        let (fingerprint, evaluations) = (parts.fingerprint, parts.evaluations);
         let journal = Journal::new();
         let (status, _) = watch::channel(Arc::new(RunStatus::opening(identity.clone())));
         Self {
@@ -133,6 +150,7 @@ impl ActiveRun {
             shards,
             holdings: holdings.into_iter().map(|Holding { partner, data }| (partner, data)).collect(),
             spooled,
+            receipts,
             counted: None,
             fingerprint,
             evaluations,
@@ -206,9 +224,10 @@ impl ActiveRun {
         known.then(|| units.iter().map(|&unit| u64::from(self.plan.weight(unit))).sum())
     }
 
-    /// The most bytes an update of any round of the run may have.
-    pub(crate) fn update_limit(&self) -> u64 {
-        self.identity.params * size_of::<i32>() as u64
+    /// What updates of the run are held to.
+    pub(crate) fn intake(&self) -> Intake {
+        let most = self.identity.params * size_of::<i32>() as u64;
+        Intake { most, run: self.id(), spec: self.identity.spec.digest() }
     }
 
     /// Time since the first round opened, without the time in which no coordinator ran.

@@ -1,14 +1,19 @@
 //! How a coordinator is set up.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits;
 use syngrad_common::transport::Security;
 use syngrad_dataset::mnist;
+use syngrad_engine::WorkerId;
 use syngrad_model::Device;
+
+use crate::receipts::{LogKey, Signer};
 
 /// What a coordinator is told at its start.
 #[derive(Clone, Debug)]
@@ -23,6 +28,10 @@ pub struct Config {
     pub build: String,
     /// How patient it is with workers.
     pub patience: Patience,
+    /// The key of the log: receipts are made where there is one and state is kept.
+    pub log: Option<LogKey>,
+    /// What workers sign with, where no certificate of their connection says it.
+    pub signers: BTreeMap<WorkerId, Arc<Signer>>,
 }
 
 /// How long a worker may take for what.
@@ -54,6 +63,8 @@ impl Default for Config {
             device: Device::default(),
             build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
             patience: Patience::default(),
+            log: None,
+            signers: BTreeMap::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod admission;
 mod keeping;
 mod message;
 mod operator;
+mod receipts;
 mod rounds;
 mod sessions;
 
@@ -34,11 +35,12 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use message::{Arrival, Delivery, Message, Reply, Seated, ShardRequest, StartRun};
 
-use crate::active::ActiveRun;
+use crate::active::{ActiveRun, Intake};
 use crate::config::Config;
 use crate::governance::Standing;
 use crate::prepare::Cache;
 use crate::recall;
+use crate::receipts::Publication;
 use crate::roster::Roster;
 use crate::served::ServedModel;
 use crate::status::{RunStatus, RunWatch};
@@ -55,8 +57,8 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(crate) struct Handle {
     /// Where messages go.
     pub(crate) inbox: mpsc::Sender<Message>,
-    /// The most bytes an update may have now: none while no run is active.
-    pub(crate) update_limit: watch::Receiver<u64>,
+    /// What updates are held to now.
+    pub(crate) intake: watch::Receiver<Intake>,
     /// The model that is served.
     pub(crate) served: watch::Receiver<Option<Arc<ServedModel>>>,
 }
@@ -107,7 +109,7 @@ pub(crate) struct Driver {
     cache: Cache,
     /// Finished runs, newest first.
     history: VecDeque<RunWatch>,
-    update_limit: watch::Sender<u64>,
+    intake: watch::Sender<Intake>,
     served: watch::Sender<Option<Arc<ServedModel>>>,
     models_served: u64,
     /// Last states of runs whose end is not kept yet, oldest first.
@@ -118,6 +120,8 @@ pub(crate) struct Driver {
     keeper: Option<Keeper>,
     /// What is ordered of it, and when.
     keeping: Keeping,
+    /// Records that go out once they are durable, of each order that is not kept yet, oldest first.
+    unpublished: VecDeque<(RunId, Vec<Publication>)>,
     /// Who hears that a run is kept.
     starting: BTreeMap<RunId, Reply<RunId>>,
     /// Why the coordinator cannot go on.
@@ -130,7 +134,7 @@ impl Driver {
     /// A driver without a run, and what the others need of it.
     pub(crate) fn new(config: Config, standing: Standing) -> (Self, Handle) {
         let (sender, inbox) = mpsc::channel(DRIVER_QUEUE);
-        let (update_limit, limit_reader) = watch::channel(0);
+        let (intake, intake_reader) = watch::channel(Intake::default());
         let (served, served_reader) = watch::channel(None);
         let driver = Self {
             config,
@@ -148,19 +152,20 @@ impl Driver {
             preparing: None,
             cache: Cache::default(),
             history: VecDeque::new(),
-            update_limit,
+            intake,
             served,
             models_served: 0,
             endings: VecDeque::new(),
             unnumbered: VecDeque::new(),
             keeper: None,
             keeping: Keeping::new(Storage::Absent),
+            unpublished: VecDeque::new(),
             starting: BTreeMap::new(),
             failure: None,
             events: VecDeque::new(),
             actions: Vec::new(),
         };
-        (driver, Handle { inbox: sender, update_limit: limit_reader, served: served_reader })
+        (driver, Handle { inbox: sender, intake: intake_reader, served: served_reader })
     }
 
     /// Keeps its state in `folder` from now on: tells of the runs that ended, serves the model that was served, and goes
@@ -251,7 +256,7 @@ impl Driver {
             Message::Ready { session, ready } => self.ready(session, &ready),
             Message::Declined { session, declined } => self.declined(session, &declined),
             Message::Update(delivery) => self.delivered(delivery),
-            Message::Malformed { session, lease, why } => self.malformed(session, lease, why),
+            Message::Malformed { session, update, why } => self.malformed(session, &update, why),
             Message::Expelled { session, failure } => self.expelled(session, failure),
             Message::Heard(session) => self.heard(session),
             Message::Barred(bar) => self.barred(&bar),

@@ -15,6 +15,7 @@ mod governance;
 mod outbox;
 mod prepare;
 mod recall;
+mod receipts;
 mod roster;
 mod rpc;
 mod serve;
@@ -25,5 +26,6 @@ mod shards;
 mod status;
 
 pub use config::{Config, Patience, default_state_dir};
+pub use receipts::{LogKey, Signer};
 pub use serve::{State, serve};
 pub use served::ServedModel;

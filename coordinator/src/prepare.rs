@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::config::CanonicalSpec;
+use syngrad_common::signing::SigningKey;
 use syngrad_common::{Code, Failure};
 use syngrad_dataset::{DataError, Dataset};
 use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::keeping::settled;
+use syngrad_engine::receipt::{Facts, policy};
 use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
 use syngrad_model::{Device, Evaluator, fingerprint, initial_params, layout};
-use syngrad_store::{Resumption, Spooled};
+use syngrad_store::{Logged, Resumption, Spooled};
 use tokio::sync::mpsc;
 
 use crate::active::{ActiveRun, Parts};
 use crate::driver::Message;
 use crate::evaluate::Evaluations;
+use crate::receipts::Receipts;
 use crate::shards::Shards;
 use crate::status::Identity;
 
@@ -54,6 +57,8 @@ pub(crate) struct Preparation {
     pub(crate) silence: Duration,
     pub(crate) cache: Cache,
     pub(crate) first_lease: LeaseId,
+    /// The key of the log; none if no receipts are made.
+    pub(crate) log: Option<SigningKey>,
     /// Where an earlier process left it; nothing if it begins.
     pub(crate) resumption: Resumption,
 }
@@ -88,8 +93,8 @@ fn spooled_units(spooled: &[Spooled]) -> BTreeMap<Round, Units> {
 }
 
 fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared, Failure> {
-    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache, first_lease, resumption } =
-        order;
+    let Preparation { run, spec: canonical, min_members, device, data_dir, silence, cache, .. } = order;
+    let (first_lease, resumption) = (order.first_lease, order.resumption);
     let spec = canonical.spec();
     let dataset = match cache.get(spec) {
         Some(dataset) => dataset,
@@ -102,7 +107,8 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         None => Plan::new(spec, private.unwrap_or_default())?,
     };
     let layout = layout(&spec.model);
-    let Resumption { state, ledger, evaluations: evaluated, holdings, spooled, progress, round_times } = resumption;
+    let Resumption { state, ledger, evaluations: evaluated, holdings, spooled, progress, round_times, log } =
+        resumption;
     let state = match state {
         Some(bytes) => TrainingState::decode(spec, &plan, layout.clone(), &bytes)
             .map_err(|error| Failure::new(Code::StateDamaged, error.to_string()))?,
@@ -111,6 +117,14 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     };
     let identity = Arc::new(Identity::new(run, canonical.clone(), &plan));
     let quorum = QuorumRule::new(&spec.quorum, plan.units());
+    let fingerprint = fingerprint(spec, &plan, device);
+    let facts = Facts {
+        run,
+        spec: canonical.digest(),
+        layout: layout.digest(),
+        numerics: fingerprint,
+        policy: policy(&quorum, spec.numerics),
+    };
     let config = RunConfig {
         units: plan.units(),
         rounds: plan.rounds(),
@@ -124,9 +138,12 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
     let aggregate = Aggregate::new(layout, state.grid());
     let cache = Cache(Some((spec.data.clone(), drawing_seed(spec), dataset.clone())));
+    let committed = round_times.len() + ledger.len();
+    let receipts = order.log.and_then(|key| receipts(facts, key, log, committed));
     let mut active = ActiveRun::new(Parts {
         identity,
-        fingerprint: fingerprint(spec, &plan, device),
+        receipts,
+        fingerprint,
         shards: cut.map(|cut| Arc::new(Shards::new(dataset, cut))),
         holdings,
         plan,
@@ -149,6 +166,17 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     });
     active.journal.recall(progress, &round_times, evaluated);
     Ok(Prepared { active, ledger, cache })
+}
+
+/// The run's receipts. Those of a run that began without can only lack what came before, so it goes on without.
+fn receipts(facts: Facts, key: SigningKey, logged: Option<Logged>, committed: usize) -> Option<Receipts> {
+    let run = facts.run;
+    let recorded = logged.as_ref().map_or(0, |logged| logged.frontier.size());
+    if recorded != committed as u64 {
+        tracing::warn!(%run, committed, recorded, "the run goes on without receipts: some of its rounds have none");
+        return None;
+    }
+    Some(Receipts::new(facts, key, logged))
 }
 
 fn data_failure(error: &DataError) -> Failure {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use syngrad_common::limits::MAX_SESSIONS;
 use syngrad_common::wire::ResumeToken;
-use syngrad_engine::{MemberId, PartnerName, WorkerId};
+use syngrad_engine::{MemberId, PartnerName, RunId, WorkerId};
 use tokio::sync::oneshot;
 
 use crate::outbox::Outbox;
+use crate::receipts::Signer;
 
 /// One connection of a worker; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +42,16 @@ pub(crate) struct Seat {
     pub(crate) worker: WorkerId,
     /// Its partner.
     pub(crate) partner: PartnerName,
+    /// What it signs with; none where workers have no keys.
+    pub(crate) signer: Option<Arc<Signer>>,
     /// The token of this connection's Welcome.
     pub(crate) token: ResumeToken,
     /// What waits to be sent to it.
     pub(crate) outbox: Outbox,
     /// Its membership of the current run.
     pub(crate) member: Option<MemberId>,
+    /// The run whose log it reads along.
+    pub(crate) witnesses: Option<RunId>,
     /// Held, never read: the connection lives as long as this.
     pub(crate) _tether: Tether,
 }
@@ -149,7 +155,9 @@ mod tests {
             partner: PartnerName::parse("a").expect("a name"),
             token: ResumeToken::new([token; 32]),
             outbox: outbox(Duration::from_secs(1)).0,
+            signer: None,
             member: None,
+            witnesses: None,
             _tether: oneshot::channel().0,
         }
     }

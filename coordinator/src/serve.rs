@@ -86,8 +86,9 @@ pub async fn serve(
         }
         Security::InsecureLoopback => {}
     }
-    let patience = config.patience;
     let device = config.device;
+    let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
+    let reader = state.0.as_ref().map(|(folder, _)| folder.reader());
     let standing = Standing::of(Consortium::default());
     let (mut driver, handle) = Driver::new(config, standing.clone());
     match state.0 {
@@ -98,7 +99,8 @@ pub async fn serve(
     let mut routes = Routes::builder();
     routes.add_service(health_service);
     let paces = Paces::new();
-    rpc::add_to(&mut routes, &handle, patience, &paces);
+    let needs = rpc::Needs { patience, paces: paces.clone(), signers, log, reader };
+    rpc::add_to(&mut routes, &handle, needs);
     add_reflection(&mut routes)?;
     serving::add_to(&mut routes, handle.served.clone(), device)?;
     let reporting = tokio::spawn(report_health(health, handle.served.clone()));
@@ -135,7 +137,7 @@ pub async fn serve(
 
 /// Health of the whole and of each service: trainable always, answering predictions once a model is served.
 async fn report_health(health: HealthReporter, mut served: watch::Receiver<Option<Arc<ServedModel>>>) {
-    for service in ["", "syngrad.v1.TrainingService", "syngrad.v1.RunService"] {
+    for service in ["", "syngrad.v1.TrainingService", "syngrad.v1.RunService", "syngrad.v1.ReceiptService"] {
         health.set_service_status(service, ServingStatus::Serving).await;
     }
     health.set_service_status(INFERENCE, ServingStatus::NotServing).await;

@@ -10,17 +10,21 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use syngrad_common::codec::{Assembler, CodecError};
 use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
-use syngrad_common::wire::{Hello, Refused, ToCoordinator, ToWorker, Update, WireError};
+use syngrad_common::wire::{Hello, Refused, Signed, ToCoordinator, ToWorker, Update, WireError};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::PartnerName;
 use syngrad_engine::digest::Domain;
+use syngrad_engine::receipt::Statement;
+use syngrad_engine::run::UpdateHeader;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::access::{Caller, Paces};
+use crate::active::Intake;
 use crate::config::Patience;
 use crate::driver::{Arrival, Delivery, Handle, Message, Seated};
 use crate::outbox::Outbox;
+use crate::receipts::{Attested, Signer};
 use crate::roster::SessionId;
 
 /// Why the next message of a stream cannot be had.
@@ -59,14 +63,22 @@ impl End {
     }
 }
 
+/// Who is at the other end of a connection.
+pub(crate) struct Peer<F> {
+    pub(crate) caller: Caller,
+    /// What partners may send.
+    pub(crate) paces: Paces,
+    /// What the worker signs with, once it has said which it is; none where workers have no keys.
+    pub(crate) signer: F,
+}
+
 /// Reads a connection until it ends.
 pub(crate) async fn run<S>(
     mut inbound: S,
     outbox: Outbox,
     driver: Handle,
     patience: Patience,
-    caller: Caller,
-    paces: Paces,
+    peer: Peer<impl FnOnce(&Hello) -> Option<Arc<Signer>>>,
 ) where
     S: Stream<Item = Result<ToCoordinator, Trouble>> + Unpin,
 {
@@ -76,13 +88,17 @@ pub(crate) async fn run<S>(
         Err(Trouble::Unreadable(failure)) => return refuse(&outbox, &driver, failure).await,
     };
     let (reply, seated) = oneshot::channel();
-    if driver.tell(Message::Arrived(Arrival { caller: caller.clone(), hello, outbox, reply })).await.is_err() {
+    let Peer { caller, paces, signer } = peer;
+    let signer = signer(&hello);
+    let arrival = Arrival { caller: caller.clone(), hello, signer: signer.clone(), outbox, reply };
+    if driver.tell(Message::Arrived(arrival)).await.is_err() {
         return;
     }
     // No seat means that the driver has said so to the worker.
     let Ok(Seated { session, tether }) = seated.await else { return };
     let pace = caller.partner().cloned().map(|partner| (paces, partner));
-    let reader = Reader { inbound, session, driver, patience, pace, in_flight: Arc::new(Semaphore::new(1)) };
+    let in_flight = Arc::new(Semaphore::new(1));
+    let reader = Reader { inbound, session, driver, patience, pace, signer, in_flight };
     reader.run(tether).await;
 }
 
@@ -132,6 +148,7 @@ struct Reader<S> {
     patience: Patience,
     /// What the worker's partner may send, if it has proved to be one.
     pace: Option<(Paces, PartnerName)>,
+    signer: Option<Arc<Signer>>,
     in_flight: Arc<Semaphore>,
 }
 
@@ -194,15 +211,30 @@ where
     /// Puts an update together, checks it and hands it to the driver.
     async fn take(&mut self, update: Update) -> Result<(), End> {
         let permit = self.in_flight.clone().acquire_owned().await.map_err(|_| End::Released)?;
-        let (session, lease) = (self.session, update.header.lease);
-        let most = *self.driver.update_limit.borrow();
+        let session = self.session;
+        let intake = *self.driver.intake.borrow();
         let broken = |error: CodecError| End::Broken { failure: error.into() };
-        let assembler = Assembler::new(Domain::Update, update.header.digest, update.payload_bytes, most);
+        let assembler = Assembler::new(Domain::Update, update.header.digest, update.payload_bytes, intake.most);
         match self.assemble(assembler.map_err(broken)?).await? {
-            Ok(payload) => self.tell(Message::Update(Delivery { session, update, payload, permit })).await,
+            Ok(payload) => {
+                let attested = self.attest(&update, intake);
+                self.tell(Message::Update(Delivery { session, update, payload, attested, permit })).await
+            }
             // All bytes were read, so the stream is in step and can go on.
-            Err(error) => self.tell(Message::Malformed { session, lease, why: error.to_string() }).await,
+            Err(error) => self.tell(Message::Malformed { session, update, why: error.to_string() }).await,
         }
+    }
+
+    /// Whether the worker's key signed this update; that of another run is of no interest.
+    fn attest(&self, update: &Update, intake: Intake) -> Attested {
+        let Some(signer) = self.signer.as_ref().filter(|_| update.run == intake.run) else { return Attested::Unasked };
+        let UpdateHeader { round, units, digest, lease: _ } = &update.header;
+        let signs = |signed: Signed| {
+            let (run, spec, params) = (intake.run, intake.spec, signed.params);
+            let statement = Statement { run, round: *round, params, spec, units, payload: *digest };
+            signer.key.verify(&statement.encode(), &signed.signature)
+        };
+        if update.signed.is_some_and(signs) { Attested::Holds } else { Attested::Fails }
     }
 
     async fn assemble(&mut self, mut assembler: Assembler) -> Result<Result<Bytes, CodecError>, End> {

@@ -34,8 +34,8 @@ use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
 
 pub use folder::{EndedRun, Folder, LastServed, Left, MAX_EVALUATIONS, MAX_HISTORY, Resumption, Spooled, Unfinished};
-pub use receipts::{Archived, Chain, Cutting, Logged, Reader, Records, ToArchive};
 pub use keeper::{Bulk, Keeper, Kept, Order, ToSpool, Told};
+pub use receipts::{Archived, Chain, Cutting, Logged, Reader, Records, ToArchive};
 pub use sqlite::{Founding, Recalled, Register};
 
 /// A run as it is kept.

@@ -20,8 +20,8 @@ use uuid::Uuid;
 pub use register::{Founding, Recalled, Register};
 
 use super::{
-    CheckpointRow, EndPhase, Ending, Entry, Holding, Logged, Point, Progress, Report, RoundTimes, RunRow, ServedRow, SpoolRow,
-    Store, StoreError, Traffic, Version,
+    CheckpointRow, EndPhase, Ending, Entry, Holding, Logged, Point, Progress, Report, RoundTimes, RunRow, ServedRow,
+    SpoolRow, Store, StoreError, Traffic, Version,
 };
 
 /// How long a write waits for somebody else who uses the database.

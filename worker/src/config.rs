@@ -1,6 +1,6 @@
 //! What a worker is told at its start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use syngrad_dataset::{PrivateData, PrivateDataError};
 use syngrad_engine::session::SessionConfig;
 use syngrad_engine::{PartnerName, WorkerId};
 use syngrad_model::Device;
+
+use crate::reading::Keys;
 
 /// What a worker is told at its start.
 #[derive(Clone, Debug)]
@@ -33,6 +35,10 @@ pub struct Config {
     pub data: Option<Arc<PrivateData>>,
     /// Bytes of samples that are kept for the run; the ones used longest ago go first.
     pub cache_bytes: u64,
+    /// What it signs with, and checks the run's log against; none where nobody has keys.
+    pub keys: Option<Keys>,
+    /// Where it keeps what it has seen of logs; forgotten with the process if absent.
+    pub state: Option<PathBuf>,
 }
 
 /// A partner's own samples in `folder`.
@@ -96,6 +102,8 @@ impl Config {
             patience: Patience::default(),
             data: None,
             cache_bytes: 4 << 30,
+            keys: None,
+            state: None,
         })
     }
 

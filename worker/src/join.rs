@@ -1,5 +1,6 @@
 //! The one task that owns a worker: it turns what happens into events, and executes what the session decides.
 
+mod receipts;
 mod receive;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::data::{Assignment, Data, Fetched, Obstacle};
 use crate::guard::{Guard, Ledger};
 use crate::link::{Happening, Link};
+use crate::reading::Reading;
 use crate::report::{self, Reporter};
 use crate::round::Rounds;
 use crate::sums::Sums;
@@ -42,6 +44,7 @@ pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future
             happening = worker.link.next() => Happened::OnLink(happening),
             product = worker.trainer.next() => Happened::Made(product?),
             fetched = worker.data.next() => Happened::Fetched(fetched),
+            proof = worker.reading.next() => Happened::Proved(proof),
             () = at(deadline) => Happened::Tick,
             () = &mut shutdown, if !asked => Happened::Asked,
         };
@@ -65,6 +68,7 @@ enum Happened {
     OnLink(Happening),
     Made(Product),
     Fetched(Fetched),
+    Proved(Result<Vec<Digest>, Failure>),
     Tick,
     Asked,
 }
@@ -107,6 +111,7 @@ struct Worker<R> {
     rounds: Rounds,
     data: Data,
     sums: Sums,
+    reading: Reading,
     resume: Option<ResumeToken>,
     run: Option<Run>,
     grant: Option<Grant>,
@@ -133,6 +138,7 @@ impl<R: Reporter> Worker<R> {
             rounds: Rounds::default(),
             data: Data::new(config.cache_bytes),
             sums: Sums::default(),
+            reading: Reading::new(config.worker, config.keys.clone(), config.state.clone()),
             resume: None,
             run: None,
             grant: None,
@@ -155,6 +161,7 @@ impl<R: Reporter> Worker<R> {
             Happened::OnLink(Happening::Lost(failure)) => self.lose(failure),
             Happened::Made(product) => self.made(product),
             Happened::Fetched(fetched) => return self.fetched(fetched),
+            Happened::Proved(proof) => self.proved(proof),
             Happened::Tick => self.events.push_back(Event::Tick),
             Happened::Asked => self.events.push_back(Event::Drain),
         }
@@ -175,7 +182,8 @@ impl<R: Reporter> Worker<R> {
         Ok(None)
     }
 
-    async fn end(self, exit: Exit) -> Result<(), Failure> {
+    async fn end(mut self, exit: Exit) -> Result<(), Failure> {
+        self.reading.interrupt();
         let Self { link, trouble, .. } = self;
         match exit {
             Exit::Drained => {
@@ -245,6 +253,7 @@ impl<R: Reporter> Worker<R> {
         self.link.close();
         self.rounds.interrupt();
         self.data.interrupt();
+        self.reading.interrupt();
         self.grant = None;
     }
 
@@ -306,7 +315,9 @@ impl<R: Reporter> Worker<R> {
         let guard = self.run.as_mut().and_then(|run| run.guard.as_mut());
         let (Some(guard), Some(sum)) = (guard, self.sums.send(update, task.lease)) else { return };
         match guard.release(task, sum) {
-            Ok((update, payload)) => {
+            Ok((mut update, payload)) => {
+                let plan = self.run.as_ref().and_then(|run| run.prepared.as_deref()).map(|prepared| &prepared.plan);
+                update.signed = plan.and_then(|plan| self.reading.sign(task, &update, plan));
                 if let Err(failure) = self.link.send_update(update, payload) {
                     self.lose(failure);
                 }
@@ -325,6 +336,7 @@ impl<R: Reporter> Worker<R> {
         match product {
             Product::Prepared(run, prepared) => {
                 if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == run) {
+                    self.reading.begin(run, &prepared);
                     known.guard = Some(Guard::new(run, &prepared.layout));
                     self.data.own(prepared.own.clone());
                     known.prepared = Some(prepared);

@@ -17,6 +17,7 @@ mod data;
 mod guard;
 mod join;
 mod link;
+mod reading;
 mod report;
 mod round;
 mod sums;
@@ -24,4 +25,5 @@ mod trainer;
 
 pub use config::{Config, Patience, read_data};
 pub use join::join;
+pub use reading::Keys;
 pub use report::{Line, Reporter, Tone};

@@ -3,6 +3,7 @@
 //! The only place of this crate that knows generated types.
 
 mod outgoing;
+mod receipts;
 mod shard;
 
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use outgoing::{Item, Outgoing};
+pub(crate) use receipts::proof;
 pub(crate) use shard::fetch;
 
 pub(crate) type Client = TrainingServiceClient<Channel>;
@@ -45,8 +47,8 @@ pub(crate) struct Link {
 
 enum State {
     Down,
-    Dialing(Pending<Result<Client, Failure>>),
-    Up { client: Client, outbox: mpsc::Sender<Item>, inbound: Inbound },
+    Dialing(Pending<Result<Channel, Failure>>),
+    Up { channel: Channel, client: Client, outbox: mpsc::Sender<Item>, inbound: Inbound },
 }
 
 /// The coordinator may answer a call before it has read anything of it, or only after.
@@ -63,10 +65,7 @@ impl Link {
     /// Begins to connect; [`Link::next`] says how it went.
     pub(crate) fn dial(&mut self) {
         let (address, security) = (self.address.clone(), self.security);
-        self.state = State::Dialing(Box::pin(async move {
-            let channel = transport::connect(&address, security).await?;
-            Ok(Client::new(channel).max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
-        }));
+        self.state = State::Dialing(Box::pin(async move { Ok(transport::connect(&address, security).await?) }));
     }
 
     /// Takes the link down at once, with what was not sent yet.
@@ -85,6 +84,14 @@ impl Link {
     pub(crate) fn client(&self) -> Option<Client> {
         match &self.state {
             State::Up { client, .. } => Some(client.clone()),
+            State::Down | State::Dialing(_) => None,
+        }
+    }
+
+    /// The channel, while the link is up.
+    pub(crate) fn channel(&self) -> Option<Channel> {
+        match &self.state {
+            State::Up { channel, .. } => Some(channel.clone()),
             State::Down | State::Dialing(_) => None,
         }
     }
@@ -122,8 +129,8 @@ impl Link {
         match &mut self.state {
             State::Down => std::future::pending().await,
             State::Dialing(dialing) => match dialing.await {
-                Ok(client) => {
-                    self.state = State::open(client);
+                Ok(channel) => {
+                    self.state = State::open(channel);
                     Happening::Connected
                 }
                 Err(failure) => self.lose(failure),
@@ -142,11 +149,13 @@ impl Link {
 }
 
 impl State {
-    fn open(client: Client) -> Self {
+    fn open(channel: Channel) -> Self {
+        let client = Client::new(channel.clone());
+        let client = client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
         let (outbox, queued) = mpsc::channel(OUTBOX);
         let mut caller = client.clone();
         let calling = async move { Ok(caller.session(Outgoing::new(queued)).await?.into_inner()) };
-        Self::Up { client, outbox, inbound: Inbound::Calling(Box::pin(calling)) }
+        Self::Up { channel, client, outbox, inbound: Inbound::Calling(Box::pin(calling)) }
     }
 }
 

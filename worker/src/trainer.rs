@@ -76,6 +76,7 @@ impl Sum {
             saturated: self.saturated,
             loss_sum: self.loss_sum,
             samples: self.samples,
+            signed: None,
         }
     }
 }

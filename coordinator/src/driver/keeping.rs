@@ -8,7 +8,9 @@ use syngrad_engine::RunId;
 use syngrad_engine::keeping::{Action, Begun, Cadence, Contents, Counted, Event, HistoryDiffers, Origin, RunEnd};
 use syngrad_engine::run::{self, Outcome};
 use syngrad_engine::state::Commit;
-use syngrad_store::{Bulk, EndPhase, Ending, Holding, Kept, Order, Point, RunRow, ToSpool, Unfinished, Version};
+use syngrad_store::{
+    Bulk, Cutting, EndPhase, Ending, Holding, Kept, Order, Point, RunRow, ToSpool, Unfinished, Version,
+};
 
 use super::operator::Preparing;
 use super::{Driver, Mode, Reply};
@@ -38,6 +40,11 @@ impl Driver {
         let cadence = Cadence::new(active.spec(), &active.plan);
         let origin = match started {
             Some(reply) => {
+                active.unkept.cutting = active.receipts.is_some().then(|| Cutting {
+                    samples: active.plan.samples(),
+                    shards: active.plan.uneven_shards(),
+                    numerics: active.fingerprint,
+                });
                 active.unkept.begun = Some(RunRow {
                     run,
                     name: active.identity.name.clone(),
@@ -106,6 +113,9 @@ impl Driver {
     pub(super) fn kept(&mut self, kept: Kept) {
         match kept {
             Kept::Done(number) => {
+                if let Some((run, publications)) = self.unpublished.pop_front() {
+                    self.publish_receipts(run, publications);
+                }
                 if let (Some(number), Some(model)) = (number, self.unnumbered.front_mut()) {
                     model.model_version = number.to_string();
                 }
@@ -183,7 +193,11 @@ impl Driver {
 
     fn order(&mut self, contents: Contents, rounds: Vec<Commit>) {
         let (Some(keeper), Some(active)) = (&self.keeper, &mut self.active) else { return };
-        let (run, entry) = (active.id(), active.entry(rounds));
+        let has_rounds = !rounds.is_empty();
+        let (run, mut entry) = (active.id(), active.entry(rounds));
+        // What was sealed is what these rows are of: an order without rows has none.
+        let publications = if has_rounds { active.hand_out(&mut entry) } else { Vec::new() };
+        self.unpublished.push_back((run, publications));
         let bulk = match contents {
             Contents::Rows => None,
             Contents::Update => active.counted.take().map(Bulk::Update),

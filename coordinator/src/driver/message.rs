@@ -1,13 +1,14 @@
 //! What the driver is told. Every queue that leads here is bounded, and whoever sends waits when it is full.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use syngrad_common::Failure;
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{Declined, FetchShard, Hello, Ready, Update};
 use syngrad_engine::consortium::Bar;
-use syngrad_engine::{LeaseId, PartnerName, RunId};
+use syngrad_engine::{PartnerName, RunId};
 use syngrad_store::Kept;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -15,6 +16,7 @@ use crate::access::Caller;
 use crate::evaluate::Evaluated;
 use crate::outbox::Outbox;
 use crate::prepare::Prepared;
+use crate::receipts::{Attested, Signer};
 use crate::roster::SessionId;
 use crate::status::RunWatch;
 
@@ -32,7 +34,7 @@ pub(crate) enum Message {
     /// An update, whole, its digest verified.
     Update(Delivery),
     /// An update that is not what it says.
-    Malformed { session: SessionId, lease: LeaseId, why: String },
+    Malformed { session: SessionId, update: Update, why: String },
     /// A worker broke the protocol or fell silent; the connection cannot go on.
     Expelled { session: SessionId, failure: Failure },
     /// A sign of life.
@@ -71,6 +73,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 pub(crate) struct Arrival {
     pub(crate) caller: Caller,
     pub(crate) hello: Hello,
+    /// What it signs with; none where workers have no keys.
+    pub(crate) signer: Option<Arc<Signer>>,
     pub(crate) outbox: Outbox,
     /// Answered with the seat, or dropped after the refusal went into the outbox.
     pub(crate) reply: oneshot::Sender<Seated>,
@@ -90,6 +94,8 @@ pub(crate) struct Delivery {
     pub(crate) session: SessionId,
     pub(crate) update: Update,
     pub(crate) payload: Bytes,
+    /// Whether its worker stands for it.
+    pub(crate) attested: Attested,
     /// The session's only one: it assembles no other update before this one is dealt with.
     pub(crate) permit: OwnedSemaphorePermit,
 }

@@ -60,6 +60,7 @@ impl Driver {
             device: self.config.device,
             data_dir: self.config.data_dir.clone(),
             silence: self.config.patience.silence,
+            log: self.keeper.as_ref().and(self.config.log.as_ref()).map(|log| log.key.clone()),
             cache: self.cache.clone(),
         };
         self.preparing = Some(preparing);
@@ -111,7 +112,7 @@ impl Driver {
                 let Prepared { active, ledger, cache } = *prepared;
                 tracing::info!(run = %active.id(), name = preparing.name, "open to workers");
                 self.cache = cache;
-                self.update_limit.send_replace(active.update_limit());
+                self.intake.send_replace(active.intake());
                 active.publish(self.refused_sessions);
                 let resumed_at = preparing.reply.is_none().then(|| active.state.round());
                 self.active = Some(active);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use syngrad_common::codec;
-use syngrad_common::wire::{Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, ToWorker, Verdict};
+use syngrad_common::wire::{Answer, Leased, LeasedUnit, Refused, RoundOpened, RunClosed, ToWorker, Update, Verdict};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::aggregate::{AggregateError, Tally};
 use syngrad_engine::keeping::Counted;
+use syngrad_engine::receipt::{self, Contribution};
 use syngrad_engine::run::{Action, Event, Lease, Outcome, UpdateHeader};
 use syngrad_engine::{LeaseId, MemberId, Rejection, Round, Units};
 use syngrad_store::{MAX_HISTORY, Point, Report, Spooled, ToSpool};
@@ -15,7 +16,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::{Delivery, Driver, Mode};
-use crate::active::{InHand, OpenRound};
+use crate::active::{ActiveRun, InHand, Intake, OpenRound};
 use crate::evaluate::{Candidate, Evaluated};
 use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
@@ -107,6 +108,9 @@ impl Driver {
             units: units.collect(),
             deadline: active.run.due(lease.id).map(|due| due.since(now)),
         };
+        if let Some(receipts) = &mut active.receipts {
+            receipts.grant(lease.id);
+        }
         let (Some(membership), Some(open)) = (active.members.get_mut(&member), &active.open) else { return };
         let Some(seat) = self.roster.get(membership.session) else { return };
         membership.leased.extend(&lease.units);
@@ -127,17 +131,20 @@ impl Driver {
     /// An update arrived whole. It is added before the engine has judged it, because only adding shows whether its
     /// entries are ones that its units can give; what the engine then turns down is taken back exactly.
     pub(super) fn delivered(&mut self, delivery: Delivery) {
-        let Delivery { session, update, payload, permit } = delivery;
+        let Delivery { session, update, payload, attested, permit } = delivery;
         let lease = update.header.lease;
-        let Some(active) = &mut self.active else {
-            return self.answer_stranger(session, lease, &Rejection::RunOver);
+        let contribution = self.contribution(session, &update);
+        let member = match self.standing(session, &update) {
+            Ok(member) => member,
+            Err(why) => {
+                self.note_refusal(contribution, &why);
+                return self.answer_stranger(session, lease, &why);
+            }
         };
-        if update.run != active.id() {
-            return self.answer_stranger(session, lease, &Rejection::RunOver);
+        if let Some(why) = self.mistrusted(&update, attested) {
+            return self.turn_down(session, lease, why, contribution);
         }
-        let Some(member) = self.roster.get(session).and_then(|seat| seat.member) else {
-            return self.answer_stranger(session, lease, &Rejection::NotAMember);
-        };
+        let Some(active) = &mut self.active else { return };
         active.journal.traffic.update_bytes_received += payload.len() as u64;
         let weight = active.weight(&update.header.units);
         let is_of_open_round = active.open.as_ref().is_some_and(|open| open.round == update.header.round);
@@ -149,39 +156,65 @@ impl Driver {
             match on_this_thread(params, || active.aggregate.add(&payload, &tally)) {
                 Ok(()) => added = true,
                 Err(AggregateError::Counted { .. }) => {}
-                Err(error) => return self.malformed(session, lease, error.to_string()),
+                Err(error) => {
+                    let why = Rejection::BadPayload { why: error.to_string() };
+                    return self.turn_down(session, lease, why, contribution);
+                }
             }
         }
         let header: UpdateHeader = update.header;
         let loss = (update.loss_sum, update.samples);
-        active.in_hand = Some(InHand { payload, tally, added, loss });
+        active.in_hand = Some(InHand { payload, tally, added, loss, contribution });
         self.feed(Event::Update { member, header });
         self.take_back();
         drop(permit);
     }
 
+    /// The member that an update is of, if it is of this run.
+    fn standing(&self, session: SessionId, update: &Update) -> Result<MemberId, Rejection> {
+        let run = self.active.as_ref().map(ActiveRun::id);
+        match self.roster.get(session).and_then(|seat| seat.member) {
+            _ if run != Some(update.run) => Err(Rejection::RunOver),
+            Some(member) => Ok(member),
+            None => Err(Rejection::NotAMember),
+        }
+    }
+
     /// An update is not what its header says.
-    pub(super) fn malformed(&mut self, session: SessionId, lease: LeaseId, why: String) {
+    pub(super) fn malformed(&mut self, session: SessionId, update: &Update, why: String) {
+        let contribution = self.contribution(session, update);
+        self.turn_down(session, update.header.lease, Rejection::BadPayload { why }, contribution);
+    }
+
+    /// An update is worth nothing, and its member is known by that.
+    fn turn_down(&mut self, session: SessionId, lease: LeaseId, why: Rejection, given: Option<Contribution>) {
+        self.note_refusal(given, &why);
         let member = self.roster.get(session).and_then(|seat| seat.member).filter(|_| self.active.is_some());
-        let rejection = Rejection::BadPayload { why };
-        let Some(member) = member else { return self.answer_stranger(session, lease, &rejection) };
-        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(&rejection) }));
-        self.feed(Event::Malformed { member, lease: Some(lease), why: rejection.to_string() });
+        let Some(member) = member else { return self.answer_stranger(session, lease, &why) };
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(&why) }));
+        self.feed(Event::Malformed { member, lease: Some(lease), why: why.to_string() });
     }
 
     fn accept(&mut self, member: MemberId, lease: LeaseId) {
         let Some(active) = &mut self.active else { return };
         let (Some(in_hand), Some(open)) = (active.in_hand.take(), &mut active.open) else { return };
         debug_assert!(in_hand.added, "what the engine counts is in the sum");
-        open.loss.0 += in_hand.loss.0;
-        open.loss.1 += in_hand.loss.1;
+        let InHand { payload, tally, loss, contribution, added: _ } = in_hand;
+        open.loss.0 += loss.0;
+        open.loss.1 += loss.1;
         let round = open.round;
-        match active.is_private() {
+        let spooled = contribution.as_ref().filter(|_| active.is_private()).map(Contribution::encode);
+        if let Some(contribution) = &contribution {
+            active.archive(contribution.payload, &payload);
+        }
+        let is_private = active.is_private();
+        self.note(contribution, receipt::Verdict::Accepted);
+        match is_private {
             false => self.tell_accepted(member, lease),
             true => {
-                let InHand { payload, tally, loss, .. } = in_hand;
                 let report = Report { saturated: tally.saturated, loss };
-                let owned = tally.units.first().map(|&unit| ToSpool { round, unit, payload, report });
+                let contribution = spooled.unwrap_or_default();
+                let owned = tally.units.first().map(|&unit| ToSpool { round, unit, payload, report, contribution });
                 debug_assert_eq!(tally.units.len(), 1, "an owner has one unit, and leases are of what it owns");
                 if let Some(update) = owned {
                     self.keep_update(Counted { member, lease }, update);
@@ -198,7 +231,7 @@ impl Driver {
     fn reuse(&mut self, round: Round, units: &Units) {
         let Some(active) = &mut self.active else { return };
         let rest = active.spooled.extract_if(.., |spooled| spooled.round <= round).collect::<Vec<_>>();
-        for Spooled { unit, payload, report, .. } in
+        for Spooled { unit, payload, report, contribution, round: _ } in
             rest.into_iter().filter(|spooled| spooled.round == round && units.contains(&spooled.unit))
         {
             let units = Units::from([unit]);
@@ -214,11 +247,19 @@ impl Driver {
                 open.loss.0 += report.loss.0;
                 open.loss.1 += report.loss.1;
             }
+            if let (Some(receipts), Ok(given)) = (&mut active.receipts, Contribution::decode(&contribution)) {
+                let digest = given.payload;
+                receipts.note(given, receipt::Verdict::Accepted);
+                active.archive(digest, &payload);
+            }
             tracing::info!(%round, %unit, "a spooled update is reused");
         }
     }
 
     fn reject(&mut self, member: MemberId, lease: LeaseId, why: &Rejection) {
+        let in_hand = self.active.as_mut().and_then(|active| active.in_hand.as_mut());
+        let given = in_hand.and_then(|in_hand| in_hand.contribution.take());
+        self.note_refusal(given, why);
         self.take_back();
         self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(why) }));
     }
@@ -239,8 +280,13 @@ impl Driver {
         let params = active.aggregate.sums().len();
         // Its broadcast shares the params, which the step would then have to copy.
         let open = active.open.take().map(|OpenRound { opened, loss, .. }| (opened, loss));
+        let (before, grid) =
+            (active.state.params_digest(), active.receipts.is_some().then(|| active.state.grid().clone()));
         match on_this_thread(params, || active.state.commit(&active.aggregate)) {
             Ok(commit) => {
+                if let (Some(receipts), Some(grid)) = (&mut active.receipts, &grid) {
+                    receipts.seal(&commit, before, grid);
+                }
                 let committed = Instant::now();
                 let (opened, loss) = open.unwrap_or((committed, (0.0, 0)));
                 let took = committed.duration_since(opened);
@@ -337,7 +383,7 @@ impl Driver {
         }
         self.keep_end();
         let Some(active) = self.active.take() else { return };
-        self.update_limit.send_replace(0);
+        self.intake.send_replace(Intake::default());
         let how = active.outcome.as_ref().map(|outcome| ending(outcome, active.shut_down)).unwrap_or_default();
         tracing::info!(run = %active.id(), how, "the run is over");
         for (session, seat) in self.roster.iter_mut() {

@@ -20,7 +20,7 @@ use crate::roster::{NoSeat, Seat, SessionId, draw_token};
 
 impl Driver {
     pub(super) fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { caller, hello, outbox, reply } = arrival;
+        let Arrival { caller, hello, signer, outbox, reply } = arrival;
         let replaced = match self.place_for(&caller, &hello) {
             Ok(replaced) => replaced,
             Err((failure, retry)) => return self.turn_away(&outbox, failure, retry),
@@ -51,7 +51,16 @@ impl Driver {
         let worker = hello.worker;
         let partner = hello.partner;
         tracing::info!(%worker, %partner, build = hello.build, "connected");
-        let session = self.roster.seat(Seat { worker, partner, token, outbox, member: None, _tether: tether });
+        let session = self.roster.seat(Seat {
+            worker,
+            partner,
+            signer,
+            token,
+            outbox,
+            member: None,
+            witnesses: None,
+            _tether: tether,
+        });
         if reply.send(Seated { session, tether: loose_end }).is_err() {
             self.gone(session, "its connection ended during the handshake");
         }
@@ -125,6 +134,7 @@ impl Driver {
                 self.keep_holding(Holding { partner, data });
             }
         }
+        self.greet_witness(session);
         self.feed(Event::Joined(joined));
     }
 
@@ -142,6 +152,7 @@ impl Driver {
             && let Some(active) = &mut self.active
         {
             active.journal.rejected += 1;
+            self.note_breach(session, failure.code);
         }
         let Some(seat) = self.roster.remove(session) else { return };
         send_refusal(&seat.outbox, failure, Retry::Later);

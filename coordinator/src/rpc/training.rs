@@ -1,12 +1,15 @@
 //! `syngrad.v1.TrainingService`: the workers' side.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::stream::Map;
 use futures_util::{Stream, StreamExt as _, stream};
-use syngrad_common::wire::{FetchShard, ToCoordinator, ToWorker, shard_frame};
+use syngrad_common::wire::{FetchShard, Hello, ToCoordinator, ToWorker, shard_frame};
 use syngrad_common::{Code, Failure, codec, status};
+use syngrad_engine::WorkerId;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_server::TrainingService;
 use tokio::sync::oneshot;
@@ -16,6 +19,7 @@ use crate::access::{Caller, Paces};
 use crate::config::Patience;
 use crate::driver::{Handle, Message, ShardRequest, shutting_down};
 use crate::outbox::{Outgoing, outbox};
+use crate::receipts::Signer;
 use crate::session::{self, Trouble};
 
 /// See the module.
@@ -24,6 +28,7 @@ pub(crate) struct Training {
     pub(crate) driver: Handle,
     pub(crate) patience: Patience,
     pub(crate) paces: Paces,
+    pub(crate) signers: Arc<BTreeMap<WorkerId, Arc<Signer>>>,
 }
 
 type Encode = fn(ToWorker) -> Result<v1::SessionResponse, Status>;
@@ -41,7 +46,9 @@ impl TrainingService for Training {
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anonymous);
         let inbound = request.into_inner().map(decode);
         let (driver, patience, paces) = (self.driver.clone(), self.patience, self.paces.clone());
-        tokio::spawn(session::run(inbound, outbox, driver, patience, caller, paces));
+        let signers = Arc::clone(&self.signers);
+        let signer = move |hello: &Hello| signers.get(&hello.worker).cloned();
+        tokio::spawn(session::run(inbound, outbox, driver, patience, session::Peer { caller, paces, signer }));
         let encode: Encode = |message| Ok(message.into());
         Ok(Response::new(outgoing.map(encode)))
     }

@@ -154,6 +154,7 @@ impl FakeWorker {
                 | ToWorker::Welcome(_)
                 | ToWorker::Refused(_)
                 | ToWorker::RunOpened(_)
+                | ToWorker::Receipt(_)
                 | ToWorker::Heartbeat) => panic!("{other:?} was not expected"),
             }
         }
@@ -227,6 +228,7 @@ impl Task {
             saturated: 0,
             loss_sum: 1.0,
             samples: 2,
+            signed: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use syngrad_engine::session::{self, Event, Retry, Task};
 use syngrad_engine::{Round, Units};
 
 use super::{Grant, Run, Worker};
+use crate::reading;
 use crate::report::{self, Reporter};
 
 /// Time in which a coordinator notices that a worker is dead, with some to spare.
@@ -33,6 +34,7 @@ impl<R: Reporter> Worker<R> {
             ToWorker::Answer(answer) => self.answered(answer),
             ToWorker::RunClosed(closed) => self.run_closed(closed),
             ToWorker::Heartbeat => Event::Heard,
+            ToWorker::Receipt(notice) => self.receipt(*notice),
         };
         self.events.push_back(event);
         Ok(())
@@ -65,7 +67,11 @@ impl<R: Reporter> Worker<R> {
                 Err(Failure::new(Code::Fenced, why))
             }
             None => {
-                self.fence = Some(fence);
+                let is_same = self.fence.replace(fence) == Some(fence);
+                let is_own = self.run.as_ref().and_then(|run| run.prepared.as_ref()).is_some_and(|of| of.own.is_some());
+                if !is_same && !is_own {
+                    self.reading.restarted();
+                }
                 Ok(())
             }
         }
@@ -90,6 +96,10 @@ impl<R: Reporter> Worker<R> {
     fn run_opened(&mut self, opened: RunOpened) -> Event {
         let run = opened.run;
         if self.run.as_ref().is_none_or(|known| known.opened != opened) {
+            if self.run.as_ref().is_some_and(|known| known.opened.run != run) && self.reading.unshown() > 0 {
+                let failure = reading::never_shown(self.reading.unshown());
+                self.tell_trouble(&failure);
+            }
             self.data.clear();
             self.rounds.interrupt();
             self.run = Some(Run { opened, prepared: None, guard: None });
@@ -110,6 +120,12 @@ impl<R: Reporter> Worker<R> {
         let complete = self.rounds.push(frame)?;
         if let (Some(bytes), Some(guard)) = (complete, self.run.as_mut().and_then(|run| run.guard.as_mut())) {
             guard.received_params(bytes);
+            let open = self.rounds.open().map(|open| (open.run, open.round, open.digest));
+            if let Some((run, round, digest)) = open
+                && let Err(breach) = self.reading.params(run, round, digest)
+            {
+                self.breached(breach);
+            }
         }
         Ok(Event::Heard)
     }
@@ -137,6 +153,7 @@ impl<R: Reporter> Worker<R> {
 
     fn answered(&mut self, answer: Answer) -> Event {
         let Answer { lease, verdict } = answer;
+        self.note_answer(lease, &verdict);
         let round = self.sums.answered(lease);
         let answer = match verdict {
             Verdict::Accepted => {
