@@ -6,7 +6,6 @@
 //! * [`identity`]: keys, certificates, authorities and tickets
 //! * [`error`], [`status`]: stable codes, and how they travel
 //! * [`config`]: run specs as text; [`archive`]: what is exported of a run
-//! * [`signing`]: signatures outside a connection
 //! * [`telemetry`][]: logs
 
 pub mod archive;
@@ -15,7 +14,6 @@ pub mod config;
 pub mod error;
 pub mod identity;
 pub mod limits;
-pub mod signing;
 pub mod status;
 pub mod telemetry;
 pub mod transport;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::config::CanonicalSpec;
-use syngrad_common::signing::SigningKey;
+use syngrad_common::identity::SigningKey;
 use syngrad_common::{Code, Failure};
 use syngrad_dataset::{DataError, Dataset};
 use syngrad_engine::aggregate::Aggregate;

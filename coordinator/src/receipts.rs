@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use syngrad_common::Code;
-use syngrad_common::signing::{SigningKey, VerifyingKey};
+use syngrad_common::identity::{SigningKey, VerifyingKey};
 use syngrad_common::wire::Update;
 use syngrad_common::wire::receipt::SignedHead;
 use syngrad_engine::quantize::Grid;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use syngrad_common::archive::Seen;
-use syngrad_common::signing::{SigningKey, VerifyingKey};
+use syngrad_common::identity::{SigningKey, VerifyingKey};
 use syngrad_common::wire::receipt::SignedHead;
 use syngrad_common::wire::{Signed, Update};
 use syngrad_common::{Code, Failure};
