@@ -3,6 +3,7 @@
 mod bench;
 mod cluster;
 mod demo;
+mod guard;
 mod local;
 mod run;
 
@@ -14,6 +15,7 @@ pub use bench::{
 };
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
+pub use guard::{InspectArgs, PreflightArgs, Sovereignty, WorkerAt};
 pub use local::{
     CompletionArgs, DataCommand, DataDir, DoctorArgs, ExplainArgs, PartitionArgs, PartitionName, TrainArgs,
 };

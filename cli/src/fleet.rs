@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use syngrad_model::Device;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::client::{Client, RunStatus, Target, Watch};
@@ -66,6 +67,8 @@ pub struct Fleet {
     lost: Vec<String>,
     ended: mpsc::Receiver<Ended>,
     report_end: mpsc::Sender<Ended>,
+    /// Where workers keep their state, for as long as the fleet lasts.
+    home: TempDir,
 }
 
 impl Fleet {
@@ -75,9 +78,10 @@ impl Fleet {
     /// If it cannot be started, or ends before it listens.
     pub async fn start(config: FleetConfig) -> Result<Self, Failure> {
         let (report_end, ended) = mpsc::channel(64);
+        let home = tempfile::tempdir().map_err(|why| Failure::io("making a folder for the workers", &why))?;
         let (coordinator, address) = start_coordinator(&config, config.port, &report_end).await?;
         let (workers, lost) = (Vec::new(), Vec::new());
-        Ok(Self { config, address, coordinator, workers, started: 0, lost, ended, report_end })
+        Ok(Self { config, address, coordinator, workers, started: 0, lost, ended, report_end, home })
     }
 
     /// The coordinator's address.
@@ -119,6 +123,9 @@ impl Fleet {
         let mut arguments = strings(["worker", "join", "--insecure", "--exit-with-stdin"]);
         arguments.extend([self.address.clone(), "--partner".to_owned(), name.clone()]);
         arguments.extend(["--device".to_owned(), self.config.device.clone()]);
+        // What a fleet's workers keep is gone with the fleet, and no policy is meant for them.
+        let state = self.home.path().join(&name).display().to_string();
+        arguments.extend(["--no-policy".to_owned(), "--state".to_owned(), state]);
         if let Some(core) = core {
             arguments.extend(["--core".to_owned(), core.to_string()]);
         }

@@ -9,7 +9,7 @@ use crate::args::JoinArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::{runtime, scheduling, serve, signals};
+use crate::{runtime, scheduling, serve, signals, worker};
 
 /// A line of the worker's, for the programs that follow along.
 #[derive(Serialize)]
@@ -42,7 +42,9 @@ fn config(args: &JoinArgs) -> Result<Config, Failure> {
     let partner = PartnerName::parse(&args.partner).map_err(|why| Failure::usage(&why))?;
     let drawn = Config::new(address, Security::InsecureLoopback, partner)?;
     let worker = args.identity.map_or(drawn.worker, |identity| WorkerId(identity.into_bytes()));
-    let config = Config { worker, device: args.device, ..drawn };
+    let name = args.identity.map_or_else(|| args.partner.clone(), |identity| identity.to_string());
+    let (policy, state) = (worker::policy(&args.own)?, worker::state(&args.own, name)?);
+    let config = Config { worker, device: args.device, policy, state, ..drawn };
     Ok(match &args.data {
         Some(folder) => config.with_data(folder)?,
         None => config,

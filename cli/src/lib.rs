@@ -4,6 +4,7 @@
 //!  args ──► main ──► one module a command ──► output: results on standard output, messages on standard error
 //!                         │                   exit:   eight exit codes
 //!                         ├─ serve, join      the two long-running processes
+//!                         ├─ worker           what the partner's people ask of their workers
 //!                         ├─ runs, ask        clients of a coordinator, over client
 //!                         ├─ local            the same run with no network
 //!                         └─ demo, bench      fleets of the above
@@ -32,6 +33,7 @@ mod scheduling;
 mod serve;
 mod signals;
 mod table;
+mod worker;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -40,7 +42,7 @@ use std::time::Instant;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use args::{Cli, Command, CoordinatorCommand, Format, Global, WorkerCommand};
+use args::{Cli, Command, CoordinatorCommand, Format, Global};
 pub use exit::Exit;
 use failure::Failure;
 use output::Output;
@@ -70,7 +72,7 @@ fn execute(command: &Command, output: Output, started: Instant) -> Result<Exit, 
     match command {
         Command::Demo(args) => demo::run(args, output, started),
         Command::Coordinator(CoordinatorCommand::Serve(args)) => serve::run(args, output),
-        Command::Worker(WorkerCommand::Join(args)) => join::run(args, output),
+        Command::Worker(command) => worker::run(command, output),
         Command::Run(command) => runs::run(command, output),
         Command::Predict(args) => ask::run(args, output),
         Command::Train(args) => local::run(args, output, started),

@@ -3,6 +3,9 @@
 //! An error says where it is and what could have been meant.
 
 mod complaint;
+mod policy;
+
+pub use policy::{PolicyTextError, parse_policy};
 
 use std::fmt;
 

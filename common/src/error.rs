@@ -270,6 +270,19 @@ codes! {
     /// The state folder has a consortium already.
     AlreadyFounded = "E1127", Conflict;
 
+    /// A partner's policy file cannot be used.
+    PolicyUnusable = "E1201", Usage;
+    /// A partner's policy refuses a run.
+    PolicyRefuses = "E1202", NotAllowed;
+    /// What a partner's policy lets out is used up.
+    PolicySpent = "E1203", NotAllowed;
+    /// Another worker has the state folder.
+    WorkerStateInUse = "E1204", Conflict;
+    /// A worker's state folder cannot be used.
+    WorkerStateUnusable = "E1205", Failed;
+    /// No worker answers on this machine.
+    NoWorker = "E1206", Unreachable;
+
     /// A defect of this program.
     Internal = "E0900", Bug;
     /// A command line that cannot be read.

@@ -23,6 +23,8 @@ pub const MAX_SPEC: usize = 64 << 10;
 pub const MAX_PATH: usize = 64;
 /// The longest path of a file in an archive.
 pub const MAX_PATH_TEXT: usize = 256;
+/// The longest policy file, in bytes.
+pub const MAX_POLICY: usize = 64 << 10;
 /// The longest text that is meant for people, in bytes.
 pub const MAX_TEXT: usize = 1024;
 

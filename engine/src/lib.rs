@@ -15,7 +15,7 @@
 //!
 //! * what is trained: [`spec`], [`layout`], [`partition`], [`plan`]
 //! * who decides: [`run`] (the coordinator's side), [`session`] (the worker's side), [`lease`],
-//!   [`straggler`]; [`keeping`] (what outlives a crash)
+//!   [`straggler`]; [`keeping`] (what outlives a crash); [`policy`] (what a partner lets its worker do)
 //! * who takes part: [`consortium`], [`principal`], and on what [`terms`]; what each gave, so that anybody can check it:
 //!   [`receipt`]
 //! * the same bits: [`random`], [`quantize`], [`aggregate`], [`optimizer`], [`state`]
@@ -31,6 +31,7 @@ pub mod optimizer;
 pub mod partition;
 pub mod plan;
 mod planted;
+pub mod policy;
 pub mod principal;
 pub mod quantize;
 pub mod random;

@@ -51,6 +51,8 @@ pub enum Bug {
     HeartbeatForgotten,
     /// A session does not notice that the coordinator is silent.
     SilentCoordinatorKept,
+    /// A paused session takes leases.
+    PauseIgnored,
     /// A row names a training state that is not durable yet.
     RowBeforeBlob,
     /// An older coordinator's rows are taken; planted in the simulated store.
@@ -87,7 +89,7 @@ pub enum Bug {
 impl Bug {
     /// All of them.
     #[cfg(feature = "simulation")]
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::DuplicateCounted,
         Self::StaleRoundCounted,
         Self::FutureRoundCounted,
@@ -109,6 +111,7 @@ impl Bug {
         Self::OldLeaseResent,
         Self::HeartbeatForgotten,
         Self::SilentCoordinatorKept,
+        Self::PauseIgnored,
         Self::RowBeforeBlob,
         Self::EpochNotCompared,
         Self::LeasesNumberedAnew,

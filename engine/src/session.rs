@@ -12,13 +12,17 @@
 //! * Only the newest round's tasks matter: a lease of a newer round forgets what is left of older ones.
 //! * A lease ends with its link. What was computed for it is kept: if the same units of the same params are leased
 //!   again, the sum is sent under the new lease without being computed again, and never under the old one.
+//! * A pause is said to the coordinator as a decline, so that units go to others; the link stays up, and the end of the
+//!   pause is another Ready. What was computed before is kept as at the loss of a link.
 //! * Trouble is told once, not at every try.
 //! * Nothing that a coordinator sends, in whatever order, makes a session panic or compute for a lease it was not
 //!   given.
 
 mod jobs;
 mod message;
+mod stay;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use message::*;
@@ -28,6 +32,7 @@ use crate::id::{LeaseId, Round, RunId, Time};
 use crate::planted::{Bug, Planted};
 use crate::random::{Purpose, Stream};
 use jobs::Jobs;
+use stay::Stay;
 
 /// The state of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +54,8 @@ pub struct Session {
     /// The newest round of which something was leased on this link.
     newest: Option<Round>,
     jobs: Jobs,
+    /// Why no work is taken; empty while it is.
+    pauses: BTreeSet<Cause>,
     stay: Stay,
     planted: Planted,
 }
@@ -71,9 +78,13 @@ struct Membership {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Fitness {
+    /// The run was opened during a pause.
+    Unprepared,
     Preparing,
     Ready,
-    Unfit { why: String },
+    Unfit {
+        why: String,
+    },
 }
 
 /// Whether the run was opened to the worker on the present link.
@@ -81,13 +92,6 @@ enum Fitness {
 enum Offer {
     Standing,
     Lapsed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Stay {
-    Working,
-    Draining { until: Time },
-    Gone,
 }
 
 impl Session {
@@ -107,6 +111,7 @@ impl Session {
             run: None,
             newest: None,
             jobs: Jobs::default(),
+            pauses: BTreeSet::new(),
             stay: Stay::Working,
             planted: Planted::default(),
             config,
@@ -131,6 +136,10 @@ impl Session {
             Event::Disconnected { why } => self.lost(now, why, out),
             Event::Tick => self.tick(now, out),
             Event::Drain => self.drain(now, out),
+            Event::Finish => self.finish(now, out),
+            Event::Leave => self.leave(now, out),
+            Event::Pause(cause) => self.pause(now, cause, out),
+            Event::Resume(cause) => self.resume(now, cause, out),
             Event::Prepared { run } => self.prepared(now, run, out),
             Event::Unfit { run, why } => self.unfit(now, run, why, out),
             Event::Computed { task, update } => self.computed(now, &task, update, out),
@@ -145,12 +154,25 @@ impl Session {
         }
     }
 
+    /// What it is at, for people.
+    #[must_use]
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            connected: self.link == Link::Up,
+            run: self.run.as_ref().map(|membership| membership.run),
+            newest: self.newest,
+            in_hand: self.jobs.granted(),
+            pauses: self.pauses.iter().copied().collect(),
+            leaving: self.stay != Stay::Working,
+        }
+    }
+
     /// When the shell must send [`Event::Tick`] next, unless another event changes it.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         let of_stay = match self.stay {
             Stay::Working => None,
-            Stay::Draining { until } => Some(until),
+            Stay::Draining { until } => until,
             Stay::Gone => return None,
         };
         let of_link = match self.link {
@@ -254,7 +276,7 @@ impl Session {
     }
 
     fn tick(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Stay::Draining { until } = self.stay
+        if let Stay::Draining { until: Some(until) } = self.stay
             && until <= now
         {
             return self.leave(now, out);
@@ -313,7 +335,11 @@ impl Session {
             | Event::Computed { .. }
             | Event::Failed { .. }
             | Event::Tick
-            | Event::Drain => {}
+            | Event::Drain
+            | Event::Finish
+            | Event::Leave
+            | Event::Pause(_)
+            | Event::Resume(_) => {}
         }
     }
 
@@ -325,11 +351,20 @@ impl Session {
             Some(membership) if membership.run == run => membership.offer = Offer::Standing,
             Some(_) | None => {
                 self.jobs.forget_all(out);
-                self.run = Some(Membership { run, fitness: Fitness::Preparing, offer: Offer::Standing });
-                return out.push(Action::Prepare { run });
+                self.run = Some(Membership { run, fitness: Fitness::Unprepared, offer: Offer::Standing });
+                if !self.is_paused() {
+                    return self.prepare(out);
+                }
             }
         }
         self.answer_offer(now, out);
+    }
+
+    fn prepare(&mut self, out: &mut Vec<Action>) {
+        if let Some(membership) = &mut self.run {
+            membership.fitness = Fitness::Preparing;
+            out.push(Action::Prepare { run: membership.run });
+        }
     }
 
     /// Tells the coordinator whether this worker takes part, once it is known and asked for.
@@ -338,10 +373,15 @@ impl Session {
         if self.link != Link::Up {
             return;
         }
-        match fitness.clone() {
-            Fitness::Preparing => {}
-            Fitness::Ready => self.say(now, Action::SendReady { run: *run }, out),
-            Fitness::Unfit { why } => self.say(now, Action::SendDeclined { run: *run, why }, out),
+        let run = *run;
+        match (fitness.clone(), self.pauses.last()) {
+            (Fitness::Unfit { why }, _) => self.say(now, Action::SendDeclined { run, why }, out),
+            (Fitness::Unprepared | Fitness::Preparing | Fitness::Ready, Some(cause)) => {
+                let why = format!("this worker is paused: {cause}");
+                self.say(now, Action::SendDeclined { run, why }, out);
+            }
+            (Fitness::Unprepared | Fitness::Preparing, None) => {}
+            (Fitness::Ready, None) => self.say(now, Action::SendReady { run }, out),
         }
         if self.planted.has(Bug::OldLeaseResent) {
             self.jobs.held().for_each(|(task, update)| out.push(Action::SendUpdate { task, update }));
@@ -354,7 +394,10 @@ impl Session {
         let Some(membership) = self.run.as_mut().filter(preparing) else { return };
         membership.fitness = Fitness::Ready;
         out.push(Action::Report(Report::Working { run }));
-        self.answer_offer(now, out);
+        // During a pause the coordinator has been told so.
+        if !self.is_paused() {
+            self.answer_offer(now, out);
+        }
     }
 
     fn unfit(&mut self, now: Time, run: RunId, why: String, out: &mut Vec<Action>) {
@@ -369,7 +412,8 @@ impl Session {
     fn leased(&mut self, now: Time, task: Task, out: &mut Vec<Action>) {
         let expected = Membership { run: task.run, fitness: Fitness::Ready, offer: Offer::Standing };
         let stale = self.newest.is_some_and(|newest| task.round < newest);
-        if self.run.as_ref() != Some(&expected) || stale || self.stay != Stay::Working {
+        let paused = self.is_paused() && !self.planted.has(Bug::PauseIgnored);
+        if self.run.as_ref() != Some(&expected) || stale || paused || self.stay != Stay::Working {
             return;
         }
         self.newest = Some(task.round);
@@ -415,34 +459,5 @@ impl Session {
         self.newest = None;
         out.push(Action::Report(Report::RunClosed { run, how }));
         self.leave_if_drained(now, out);
-    }
-
-    fn drain(&mut self, now: Time, out: &mut Vec<Action>) {
-        match self.stay {
-            Stay::Working => {
-                self.stay = Stay::Draining { until: now.after(self.config.drain) };
-                self.leave_if_drained(now, out);
-            }
-            Stay::Draining { .. } => self.leave(now, out),
-            Stay::Gone => {}
-        }
-    }
-
-    fn leave_if_drained(&mut self, now: Time, out: &mut Vec<Action>) {
-        if matches!(self.stay, Stay::Draining { .. }) && !self.jobs.any_granted() {
-            self.leave(now, out);
-        }
-    }
-
-    fn leave(&mut self, now: Time, out: &mut Vec<Action>) {
-        if self.link == Link::Up {
-            self.say(now, Action::SendLeave, out);
-        }
-        self.exit(Exit::Drained, out);
-    }
-
-    fn exit(&mut self, exit: Exit, out: &mut Vec<Action>) {
-        self.stay = Stay::Gone;
-        out.push(Action::Exit(exit));
     }
 }

@@ -73,6 +73,8 @@ pub struct Totals {
     pub kills: u64,
     /// Worker processes stopped for a while, or hung.
     pub stalls: u64,
+    /// Workers paused for a while.
+    pub pauses: u64,
     /// Updates forged, replayed or damaged.
     pub forgeries: u64,
     /// Updates accepted.
@@ -119,6 +121,7 @@ impl Totals {
         self.cuts += other.cuts;
         self.kills += other.kills;
         self.stalls += other.stalls;
+        self.pauses += other.pauses;
         self.forgeries += other.forgeries;
         self.accepted += other.accepted;
         self.duplicates += other.duplicates;

@@ -33,6 +33,7 @@ fn the_same_bits_come_out_whatever_goes_wrong() {
         ("cuts", totals.cuts),
         ("kills", totals.kills),
         ("stalls", totals.stalls),
+        ("pauses", totals.pauses),
         ("forgeries", totals.forgeries),
         ("duplicates", totals.duplicates),
         ("late updates", totals.late),

@@ -65,6 +65,8 @@ impl Program {
             "SYNGRAD_LOG",
             "SYNGRAD_STATE_DIR",
             "SYNGRAD_INSECURE",
+            "SYNGRAD_WORKER_STATE",
+            "SYNGRAD_POLICY",
         ] {
             command.env_remove(variable);
         }

@@ -63,7 +63,18 @@ async fn crashed(seed: u64) -> TempDir {
         Client::connect(&Target::insecure(address).expect("an address")).await.expect("the coordinator listens");
     let run = client.start(spec(seed).text(), 1).await.expect("a good spec");
     let mut watch = client.watch(Some(run)).await.expect("the run was just started");
-    let _worker = started(&["worker", "join", address, "--insecure", "--partner", "alpha", "-o", "jsonl"]);
+    let _worker = started(&[
+        "worker",
+        "join",
+        address,
+        "--insecure",
+        "--no-policy",
+        "--no-state",
+        "--partner",
+        "alpha",
+        "-o",
+        "jsonl",
+    ]);
     while let Some(status) = watch.next().await.expect("the coordinator tells") {
         assert!(!status.phase.is_over(), "the run was over before the coordinator could be killed; make it longer");
         if status.rounds_committed >= 12 {

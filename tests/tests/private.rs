@@ -77,7 +77,18 @@ impl Drop for Worker {
 
 impl Worker {
     fn start(address: &str, partner: &str, data: Option<&Path>) -> Self {
-        let mut arguments = vec!["worker", "join", address, "--insecure", "--partner", partner, "-o", "jsonl"];
+        let mut arguments = vec![
+            "worker",
+            "join",
+            address,
+            "--insecure",
+            "--no-policy",
+            "--no-state",
+            "--partner",
+            partner,
+            "-o",
+            "jsonl",
+        ];
         if let Some(data) = data {
             arguments.extend(["--data", data.to_str().expect("a folder's name is text")]);
         }

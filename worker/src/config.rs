@@ -1,6 +1,6 @@
 //! What a worker is told at its start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use syngrad_engine::session::SessionConfig;
 use syngrad_engine::{PartnerName, WorkerId};
 use syngrad_model::Device;
 
+use crate::guard::{PolicyInForce, StatePlace};
 use crate::reading::Keys;
 
 /// What a worker is told at its start.
@@ -33,12 +34,16 @@ pub struct Config {
     pub patience: Patience,
     /// The partner's own samples, for runs on private data.
     pub data: Option<Arc<PrivateData>>,
+    /// What the partner lets this worker do.
+    pub policy: PolicyInForce,
+    /// The consortium in whose name the coordinator's certificate was issued, if the connection is protected.
+    pub consortium: Option<String>,
+    /// Where it keeps its journal, its account, its control socket and what it has seen of logs.
+    pub state: StatePlace,
     /// Bytes of samples that are kept for the run; the ones used longest ago go first.
     pub cache_bytes: u64,
     /// What it signs with, and checks the run's log against; none where nobody has keys.
     pub keys: Option<Keys>,
-    /// Where it keeps what it has seen of logs; forgotten with the process if absent.
-    pub state: Option<PathBuf>,
 }
 
 /// A partner's own samples in `folder`.
@@ -101,9 +106,11 @@ impl Config {
             build: format!("syngrad {}", env!("CARGO_PKG_VERSION")),
             patience: Patience::default(),
             data: None,
+            policy: PolicyInForce::default(),
+            consortium: None,
+            state: StatePlace::default(),
             cache_bytes: 4 << 30,
             keys: None,
-            state: None,
         })
     }
 

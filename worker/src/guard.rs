@@ -1,6 +1,17 @@
 //! The last look at what leaves this machine, and the account of it. Nothing passes to the link but through here.
+//!
+//! ```text
+//!   a run opens ──► border: policy.admit ──► taken or declined
+//!   an update  ───► Guard: is it what was leased? ──► border: account ──► link ──► journal ──► out
+//! ```
+
+mod account;
+mod border;
+mod journal;
+mod state;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use syngrad_common::wire::Update;
@@ -10,6 +21,12 @@ use syngrad_engine::spec::UpdateBits;
 use syngrad_engine::{Layout, RunId};
 
 use crate::trainer::Sum;
+pub(crate) use border::{Border, Held};
+pub use border::{PolicyInForce, read_policy};
+pub use journal::{Filter, Inspection, Record, Sent, Total, Totals, UnitNorm, UpdateRecord, inspect};
+pub(crate) use journal::{FrameOf, Journal};
+pub(crate) use state::{StateFolder, socket_of, unusable};
+pub use state::{StatePlace, default_policy_file, default_state_root};
 
 /// What was computed in a run, and what crossed the border, in bytes of payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,18 +55,26 @@ impl fmt::Display for Ledger {
     }
 }
 
+/// An update that may leave, and what is written down of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Released {
+    pub(crate) update: Update,
+    pub(crate) payload: Bytes,
+    pub(crate) record: UpdateRecord,
+}
+
 /// Looks at every update before it is sent.
 #[derive(Debug)]
 pub(crate) struct Guard {
     run: RunId,
-    params: u64,
+    layout: Arc<Layout>,
     ledger: Ledger,
 }
 
 impl Guard {
     /// A guard for one run.
-    pub(crate) fn new(run: RunId, layout: &Layout) -> Self {
-        Self { run, params: layout.params() as u64, ledger: Ledger::default() }
+    pub(crate) fn new(run: RunId, layout: Arc<Layout>) -> Self {
+        Self { run, layout, ledger: Ledger::default() }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
@@ -69,7 +94,7 @@ impl Guard {
     }
 
     /// Makes the message that carries `sum`, if the sum is what `task` asked for and nothing else.
-    pub(crate) fn release(&mut self, task: &Task, sum: &Sum) -> Result<(Update, Bytes), Failure> {
+    pub(crate) fn release(&self, task: &Task, sum: &Sum) -> Result<Released, Failure> {
         let refuse = |why: String| Failure::new(Code::Internal, format!("an update was held back: {why}"));
         if task.run != self.run {
             return Err(refuse(format!("it is of run {}, and this worker works for run {}", task.run, self.run)));
@@ -84,13 +109,19 @@ impl Guard {
         if !sum.loss_sum.is_finite() {
             return Err(Failure::new(Code::NotFinite, format!("the loss of round {} is {}", task.round, sum.loss_sum)));
         }
+        let update = sum.update(task);
+        let record = UpdateRecord::of(&update, Some(&self.layout), sum.norms.clone());
+        Ok(Released { update, payload: sum.payload.clone(), record })
+    }
+
+    /// An update leaves.
+    pub(crate) fn sent(&mut self, released: &Released) {
         self.ledger.updates += 1;
-        self.ledger.update_bytes += found;
-        Ok((sum.update(task), sum.payload.clone()))
+        self.ledger.update_bytes += released.payload.len() as u64;
     }
 
     fn size(&self, bits: UpdateBits) -> u64 {
-        self.params * bits.bytes() as u64
+        (self.layout.params() * bits.bytes()) as u64
     }
 }
 
@@ -103,7 +134,7 @@ mod tests {
 
     fn guard() -> Guard {
         let layout = Layout::new(vec![Tensor { name: "w".into(), shape: vec![3] }]).expect("a layout");
-        Guard::new(RunId([1; 16]), &layout)
+        Guard::new(RunId([1; 16]), Arc::new(layout))
     }
 
     fn task() -> Task {
@@ -120,14 +151,18 @@ mod tests {
             saturated: 1,
             loss_sum: 0.5,
             samples: 8,
+            norms: vec![UnitNorm { unit: 2, weight: 8, norm: 3.0, clipped: 2.0 }],
         }
     }
 
     #[test]
     fn what_was_leased_passes_and_is_on_the_ledger() {
         let mut guard = guard();
-        let (update, payload) = guard.release(&task(), &sum()).expect("it is what was leased");
+        let released = guard.release(&task(), &sum()).expect("it is what was leased");
+        guard.sent(&released);
+        let Released { update, payload, record } = released;
         assert_eq!((update.header.lease, update.payload_bytes, payload.len()), (LeaseId(9), 6, 6));
+        assert_eq!((record.round, record.tensors, record.params, record.units), (4, 1, 3, sum().norms));
         assert_eq!(guard.ledger(), Ledger { updates: 1, update_bytes: 6, ..Ledger::default() });
     }
 
@@ -140,9 +175,7 @@ mod tests {
         for (task, sum) in
             [(of_another_run, sum()), (task(), of_other_units), (task(), of_another_size), (task(), not_finite)]
         {
-            let mut guard = guard();
-            assert!(guard.release(&task, &sum).is_err());
-            assert_eq!(guard.ledger(), Ledger::default());
+            assert!(guard().release(&task, &sum).is_err());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod receipts;
 mod receive;
+mod wishes;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,12 +11,15 @@ use syngrad_common::limits::{PROTOCOL_MAX, PROTOCOL_MIN};
 use syngrad_common::transport;
 use syngrad_common::wire::{Declined, Fence, Hello, LeasedUnit, Ready, ResumeToken, RunOpened, ToCoordinator};
 use syngrad_common::{Code, Failure};
-use syngrad_engine::session::{Action, Event, Exit, Session, Task};
+use syngrad_engine::session::{Action, Cause, Event, Exit, Session, Task};
 use syngrad_engine::{Digest, LeaseId, Round, RunId, Time};
 
+use tokio::sync::oneshot;
+
 use crate::config::Config;
+use crate::control::{Asked, Control, WorkerStatus};
 use crate::data::{Assignment, Data, Fetched, Obstacle};
-use crate::guard::{Guard, Ledger};
+use crate::guard::{Border, Guard, Held, Ledger, StateFolder};
 use crate::link::{Happening, Link};
 use crate::reading::Reading;
 use crate::report::{self, Reporter};
@@ -36,11 +40,17 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
     transport::permit(&config.address, config.security)?;
     let mut worker = Worker::new(config, reporter)?;
-    tokio::pin!(shutdown);
+    worker.begin();
+    let journal = worker.border.journal.clone();
+    let broken = journal.broken();
+    tokio::pin!(shutdown, broken);
     let mut asked = false;
     let end = loop {
         let deadline = worker.session.deadline().map(|deadline| worker.clock.instant(deadline));
         let happened = tokio::select! {
+            asked = worker.control.next() => Happened::Wished(asked),
+            () = at(worker.look_again) => Happened::ClockMoved,
+            failure = &mut broken => return Err(failure),
             happening = worker.link.next() => Happened::OnLink(happening),
             product = worker.trainer.next() => Happened::Made(product?),
             fetched = worker.data.next() => Happened::Fetched(fetched),
@@ -49,8 +59,13 @@ pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future
             () = &mut shutdown, if !asked => Happened::Asked,
         };
         asked |= matches!(happened, Happened::Asked);
-        worker.take(happened)?;
-        if let Some(end) = worker.settle()? {
+        let reply = worker.take(happened)?;
+        let end = worker.settle()?;
+        if let Some(reply) = reply {
+            // Whoever asked may not wait for the answer.
+            let _ = reply.send(worker.status());
+        }
+        if let Some(end) = end {
             break end;
         }
     };
@@ -71,6 +86,8 @@ enum Happened {
     Proved(Result<Vec<Digest>, Failure>),
     Tick,
     Asked,
+    Wished(Asked),
+    ClockMoved,
 }
 
 /// The session's time, counted from the start of the worker.
@@ -92,6 +109,8 @@ struct Run {
     opened: RunOpened,
     prepared: Option<Box<Prepared>>,
     guard: Option<Guard>,
+    /// Why this worker takes no part in it.
+    objection: Option<Failure>,
 }
 
 /// Units of a lease, until the session asks for their sum.
@@ -108,6 +127,10 @@ struct Worker<R> {
     reporter: R,
     link: Link,
     trainer: Trainer,
+    border: Border,
+    control: Control,
+    /// When the hours and the bytes of the day are looked at next.
+    look_again: Option<Instant>,
     rounds: Rounds,
     data: Data,
     sums: Sums,
@@ -126,19 +149,27 @@ struct Worker<R> {
 
 impl<R: Reporter> Worker<R> {
     fn new(config: Config, reporter: R) -> Result<Self, Failure> {
+        let border = Border::new(config.policy.clone(), StateFolder::open(&config.state)?)?;
         Ok(Self {
             clock: Clock(Instant::now()),
             session: Session::new(config.session()),
             reporter,
-            link: Link::new(config.address.clone(), config.security),
+            link: Link::new(config.address.clone(), config.security, border.journal.clone()),
             trainer: Trainer::start(
                 config.device,
                 Owner { partner: config.partner.clone(), data: config.data.clone() },
+                border.restraint(),
             )?,
+            control: Control::open(border.folder())?,
+            look_again: None,
             rounds: Rounds::default(),
-            data: Data::new(config.cache_bytes),
+            data: Data::new(border.cache(config.cache_bytes)),
             sums: Sums::default(),
-            reading: Reading::new(config.worker, config.keys.clone(), config.state.clone()),
+            reading: Reading::new(
+                config.worker,
+                config.keys.clone(),
+                border.folder().map(|folder| folder.path().to_owned()),
+            ),
             resume: None,
             run: None,
             grant: None,
@@ -146,11 +177,13 @@ impl<R: Reporter> Worker<R> {
             fence: None,
             identity_taken: None,
             events: VecDeque::new(),
+            border,
             config,
         })
     }
 
-    fn take(&mut self, happened: Happened) -> Result<(), Failure> {
+    /// Takes what happened; gives where the worker's status goes, if somebody asked for it.
+    fn take(&mut self, happened: Happened) -> Result<Option<oneshot::Sender<WorkerStatus>>, Failure> {
         match happened {
             Happened::OnLink(Happening::Connected) => self.events.push_back(Event::Connected),
             Happened::OnLink(Happening::Message(message)) => {
@@ -160,12 +193,17 @@ impl<R: Reporter> Worker<R> {
             }
             Happened::OnLink(Happening::Lost(failure)) => self.lose(failure),
             Happened::Made(product) => self.made(product),
-            Happened::Fetched(fetched) => return self.fetched(fetched),
+            Happened::Fetched(fetched) => self.fetched(fetched)?,
             Happened::Proved(proof) => self.proved(proof),
             Happened::Tick => self.events.push_back(Event::Tick),
             Happened::Asked => self.events.push_back(Event::Drain),
+            Happened::Wished(Asked { wish, reply }) => {
+                self.wished(wish);
+                return Ok(Some(reply));
+            }
+            Happened::ClockMoved => self.look_at_clock(),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Lets the session decide until there is nothing left to decide.
@@ -184,13 +222,14 @@ impl<R: Reporter> Worker<R> {
 
     async fn end(mut self, exit: Exit) -> Result<(), Failure> {
         self.reading.interrupt();
-        let Self { link, trouble, .. } = self;
+        let Self { link, trouble, border, .. } = self;
+        if exit == Exit::Drained {
+            // What has not gone out by then would not have gone out later either.
+            let _ = tokio::time::timeout(FAREWELL, link.finish()).await;
+        }
+        border.close();
         match exit {
-            Exit::Drained => {
-                // What has not gone out by then would not have gone out later either.
-                let _ = tokio::time::timeout(FAREWELL, link.finish()).await;
-                Ok(())
-            }
+            Exit::Drained => Ok(()),
             Exit::Refused { why } => {
                 let code = trouble.map_or(Code::NotAuthorized, |failure| failure.code);
                 Err(Failure::new(code, why))
@@ -207,7 +246,7 @@ impl<R: Reporter> Worker<R> {
             Action::SendLeave => self.say(ToCoordinator::Leave { why: "this worker was asked to stop".to_owned() }),
             Action::Prepare { run } => self.prepare(run)?,
             Action::SendReady { run } => self.ready(run),
-            Action::SendDeclined { run, why } => self.say(ToCoordinator::Declined(Declined { run, why })),
+            Action::SendDeclined { run, why } => self.decline(run, why),
             Action::Compute(task) => self.compute(task)?,
             Action::Forget { lease } => {
                 self.data.forget(lease);
@@ -258,10 +297,24 @@ impl<R: Reporter> Worker<R> {
     }
 
     fn prepare(&mut self, run: RunId) -> Result<(), Failure> {
-        match &self.run {
-            Some(known) if known.opened.run == run => self.trainer.prepare(known.opened.clone()),
-            Some(_) | None => Ok(()),
+        let Some(known) = self.run.as_ref().filter(|known| known.opened.run == run) else { return Ok(()) };
+        match self.border.admit(&known.opened, self.host(), self.config.data.as_deref()) {
+            Ok(()) => self.trainer.prepare(known.opened.clone()),
+            Err(failure) => {
+                self.unfit(run, failure);
+                Ok(())
+            }
         }
+    }
+
+    fn decline(&mut self, run: RunId, why: String) {
+        let objection =
+            self.run.as_ref().filter(|known| known.opened.run == run).and_then(|run| run.objection.as_ref());
+        let why = match objection {
+            Some(failure) => format!("{}: {why}", failure.code),
+            None => why,
+        };
+        self.say(ToCoordinator::Declined(Declined { run, why }));
     }
 
     fn ready(&mut self, run: RunId) {
@@ -271,7 +324,7 @@ impl<R: Reporter> Worker<R> {
             layout: prepared.layout.digest(),
             fingerprint: prepared.fingerprint,
             milli_units_per_second: prepared.milli_units_per_second,
-            data: prepared.own.as_ref().and(self.config.data.as_ref()).map(|data| data.digest_in(run)),
+            data: prepared.own.as_ref().and(self.config.data.as_ref()).map(|own| self.border.digest_of(own, run)),
         };
         self.say(ToCoordinator::Ready(ready));
     }
@@ -312,22 +365,38 @@ impl<R: Reporter> Worker<R> {
     }
 
     fn send_update(&mut self, task: &Task, update: Digest) {
-        let guard = self.run.as_mut().and_then(|run| run.guard.as_mut());
-        let (Some(guard), Some(sum)) = (guard, self.sums.send(update, task.lease)) else { return };
-        match guard.release(task, sum) {
-            Ok((mut update, payload)) => {
-                let plan = self.run.as_ref().and_then(|run| run.prepared.as_deref()).map(|prepared| &prepared.plan);
-                update.signed = plan.and_then(|plan| self.reading.sign(task, &update, plan));
-                if let Err(failure) = self.link.send_update(update, payload) {
+        let Some(known) = &mut self.run else { return };
+        let (Some(guard), Some(sum)) = (&mut known.guard, self.sums.send(update, task.lease)) else { return };
+        let released = guard.release(task, sum).map_err(Held::ForGood);
+        let released = released.and_then(|mut released| {
+            self.border.release(task, released.update.payload_bytes)?;
+            let plan = known.prepared.as_deref().map(|prepared| &prepared.plan);
+            released.update.signed = plan.and_then(|plan| self.reading.sign(task, &released.update, plan));
+            guard.sent(&released);
+            Ok(released)
+        });
+        match released {
+            Ok(released) => {
+                if let Err(failure) = self.link.send_update(released) {
                     self.lose(failure);
                 }
+                if !self.border.has_room() {
+                    self.events.push_back(Event::Pause(Cause::Spent));
+                }
             }
-            Err(failure) => self.unfit(task.run, failure),
+            Err(Held::ForToday(failure)) => {
+                self.trouble = Some(failure);
+                self.events.push_back(Event::Pause(Cause::Spent));
+            }
+            Err(Held::ForGood(failure)) => self.unfit(task.run, failure),
         }
     }
 
     fn unfit(&mut self, run: RunId, failure: Failure) {
         let why = failure.message.clone();
+        if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == run) {
+            known.objection = Some(failure.clone());
+        }
         self.trouble = Some(failure);
         self.events.push_back(Event::Unfit { run, why });
     }
@@ -337,7 +406,7 @@ impl<R: Reporter> Worker<R> {
             Product::Prepared(run, prepared) => {
                 if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == run) {
                     self.reading.begin(run, &prepared);
-                    known.guard = Some(Guard::new(run, &prepared.layout));
+                    known.guard = Some(Guard::new(run, prepared.layout.clone()));
                     self.data.own(prepared.own.clone());
                     known.prepared = Some(prepared);
                 }
@@ -354,6 +423,9 @@ impl<R: Reporter> Worker<R> {
             }
             Product::Failed(task, failure) => {
                 let why = failure.message.clone();
+                if let Some(known) = self.run.as_mut().filter(|known| known.opened.run == task.run) {
+                    known.objection = Some(failure.clone());
+                }
                 self.trouble = Some(failure);
                 self.events.push_back(Event::Failed { task, why });
             }

@@ -8,10 +8,9 @@ mod shard;
 
 use std::pin::Pin;
 
-use bytes::Bytes;
 use syngrad_common::limits::{MAX_MESSAGE, OUTBOX};
 use syngrad_common::transport::{self, Address, Security, root_cause};
-use syngrad_common::wire::{ToCoordinator, ToWorker, Update};
+use syngrad_common::wire::{ToCoordinator, ToWorker};
 use syngrad_common::{Code, Failure, status};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_client::TrainingServiceClient;
@@ -19,11 +18,18 @@ use tokio::sync::mpsc;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
+use crate::guard::{Journal, Released};
 use outgoing::{Item, Outgoing};
 pub(crate) use receipts::proof;
 pub(crate) use shard::fetch;
 
-pub(crate) type Client = TrainingServiceClient<Channel>;
+/// For calls beside the session.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    channel: Channel,
+    stub: TrainingServiceClient<Channel>,
+    journal: Journal,
+}
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -42,13 +48,14 @@ pub(crate) enum Happening {
 pub(crate) struct Link {
     address: Address,
     security: Security,
+    journal: Journal,
     state: State,
 }
 
 enum State {
     Down,
     Dialing(Pending<Result<Channel, Failure>>),
-    Up { channel: Channel, client: Client, outbox: mpsc::Sender<Item>, inbound: Inbound },
+    Up { client: Client, outbox: mpsc::Sender<Item>, inbound: Inbound },
 }
 
 /// The coordinator may answer a call before it has read anything of it, or only after.
@@ -58,8 +65,8 @@ enum Inbound {
 }
 
 impl Link {
-    pub(crate) fn new(address: Address, security: Security) -> Self {
-        Self { address, security, state: State::Down }
+    pub(crate) fn new(address: Address, security: Security, journal: Journal) -> Self {
+        Self { address, security, journal, state: State::Down }
     }
 
     /// Begins to connect; [`Link::next`] says how it went.
@@ -88,14 +95,6 @@ impl Link {
         }
     }
 
-    /// The channel, while the link is up.
-    pub(crate) fn channel(&self) -> Option<Channel> {
-        match &self.state {
-            State::Up { channel, .. } => Some(channel.clone()),
-            State::Down | State::Dialing(_) => None,
-        }
-    }
-
     /// Queues a message.
     ///
     /// # Errors
@@ -108,8 +107,8 @@ impl Link {
     ///
     /// # Errors
     /// [`Failure`] if the link is down or does not take what came before.
-    pub(crate) fn send_update(&self, update: Update, payload: Bytes) -> Result<(), Failure> {
-        self.queue(Item::Update(update, payload))
+    pub(crate) fn send_update(&self, released: Released) -> Result<(), Failure> {
+        self.queue(Item::Update(Box::new(released)))
     }
 
     fn queue(&self, item: Item) -> Result<(), Failure> {
@@ -130,7 +129,7 @@ impl Link {
             State::Down => std::future::pending().await,
             State::Dialing(dialing) => match dialing.await {
                 Ok(channel) => {
-                    self.state = State::open(channel);
+                    self.state = State::open(channel, self.journal.clone());
                     Happening::Connected
                 }
                 Err(failure) => self.lose(failure),
@@ -149,13 +148,14 @@ impl Link {
 }
 
 impl State {
-    fn open(channel: Channel) -> Self {
-        let client = Client::new(channel.clone());
-        let client = client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+    fn open(channel: Channel, journal: Journal) -> Self {
+        let stub = TrainingServiceClient::new(channel.clone());
+        let stub = stub.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE);
+        let client = Client { channel, stub, journal };
         let (outbox, queued) = mpsc::channel(OUTBOX);
-        let mut caller = client.clone();
-        let calling = async move { Ok(caller.session(Outgoing::new(queued)).await?.into_inner()) };
-        Self::Up { channel, client, outbox, inbound: Inbound::Calling(Box::pin(calling)) }
+        let Client { mut stub, journal, .. } = client.clone();
+        let calling = async move { Ok(stub.session(Outgoing::new(queued, journal)).await?.into_inner()) };
+        Self::Up { client, outbox, inbound: Inbound::Calling(Box::pin(calling)) }
     }
 }
 

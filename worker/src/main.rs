@@ -9,7 +9,9 @@ use syngrad_common::transport::{Address, Security};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::PartnerName;
 use syngrad_model::Device;
-use syngrad_worker::{Config, Line, join};
+use syngrad_worker::{
+    Config, Line, PolicyInForce, StatePlace, default_policy_file, default_state_root, join, read_policy,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -31,6 +33,13 @@ struct Arguments {
     /// train-labels-idx1-ubyte. They never leave this machine.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// What this worker may do, whatever a coordinator asks. If absent, the user's own policy, if there is one.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Where the journal of what leaves, the account of what may leave and the control socket are. If absent, in the user's
+    /// own state folder.
+    #[arg(long)]
+    state: Option<PathBuf>,
     /// What computes.
     #[arg(long, default_value_t)]
     device: Device,
@@ -50,8 +59,18 @@ fn main() -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     telemetry::init(Format::Compact, "info").map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
-    let Arguments { address, insecure: _, partner, data, device } = arguments;
-    let config = Config { device, ..Config::new(address, Security::InsecureLoopback, partner)? };
+    let Arguments { address, insecure: _, partner, data, policy, state, device } = arguments;
+    let policy = policy.or_else(|| default_policy_file().filter(|file| file.symlink_metadata().is_ok()));
+    let policy = policy.map_or_else(|| Ok(PolicyInForce::default()), |file| read_policy(&file))?;
+    let state = match (state, default_state_root()) {
+        (Some(folder), _) => StatePlace::Folder(folder),
+        (None, Some(root)) => StatePlace::Own { root, name: partner.to_string() },
+        (None, None) => {
+            let why = "neither XDG_STATE_HOME nor HOME names a folder; name one with --state";
+            return Err(Failure::new(Code::Usage, why));
+        }
+    };
+    let config = Config { device, policy, state, ..Config::new(address, Security::InsecureLoopback, partner)? };
     let config = match data {
         Some(folder) => config.with_data(&folder)?,
         None => config,

@@ -1,10 +1,12 @@
 //! What the person who runs a worker is told: one line each time something changes.
 
+use std::path::Path;
+
 use syngrad_common::{Code, Failure};
-use syngrad_engine::session::Report;
+use syngrad_engine::session::{Cause, Report};
 use syngrad_engine::{Round, Time};
 
-use crate::guard::Ledger;
+use crate::guard::{Ledger, PolicyInForce};
 
 /// Whether a line is good news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,15 @@ impl<F: FnMut(Line)> Reporter for F {
     }
 }
 
+/// What the worker is held to, and where it keeps what it must not forget.
+pub(crate) fn in_force(policy: &PolicyInForce, folder: Option<&Path>) -> Line {
+    let text = match folder {
+        Some(folder) => format!("{policy}; what leaves is written down in {}", folder.display()),
+        None => format!("{policy}; what leaves is written down nowhere"),
+    };
+    Line { tone: Tone::Fine, code: None, text }
+}
+
 /// An update is accepted, and this machine will not be asked for it again.
 pub(crate) fn accepted(round: Round) -> Line {
     Line { tone: Tone::Fine, code: None, text: format!("the update of round {round} is accepted") }
@@ -64,5 +75,12 @@ pub(crate) fn put(report: Report, now: Time, trouble: Option<&Failure>, ledger: 
             bad(code.or(Some(Code::Unfit)), format!("this worker cannot take part in run {run}: {why}"))
         }
         Report::Rejected { why } => bad(code, format!("an update was not counted: {why}")),
+        Report::Paused { cause: cause @ Cause::Asked } => {
+            fine(format!("paused: {cause}; `worker resume` ends that, and units go to others meanwhile"))
+        }
+        Report::Paused { cause: cause @ (Cause::Hours | Cause::Spent) } => {
+            fine(format!("paused: {cause}; that ends by itself, and units go to others meanwhile"))
+        }
+        Report::Resumed => fine("the pause is over".to_owned()),
     }
 }

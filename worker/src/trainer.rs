@@ -20,7 +20,9 @@ use syngrad_engine::{Digest, Layout, LeaseId, PartnerName, Plan, RunId, Unit, Un
 use syngrad_model::Device;
 use tokio::sync::mpsc as products;
 
+use crate::guard::UnitNorm;
 use crate::round::Open;
+pub(crate) use bench::plan;
 
 /// Products that wait to be taken; the trainer waits when there are more.
 const PRODUCTS: usize = 16;
@@ -59,6 +61,28 @@ pub(crate) struct Sum {
     pub(crate) saturated: u64,
     pub(crate) loss_sum: f64,
     pub(crate) samples: u64,
+    /// What each unit's norm was; empty if nobody wants to know.
+    pub(crate) norms: Vec<UnitNorm>,
+}
+
+/// How far the trainer may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Restraint {
+    /// The share of a core that units may take, in (0, 1].
+    pub(crate) share: f64,
+    /// The largest norm of a private unit's mean result.
+    pub(crate) max_norm: Option<f64>,
+    /// Whether norms are taken though nothing bounds them.
+    pub(crate) norms: Norms,
+}
+
+/// Whether norms are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Norms {
+    /// They are written down.
+    Taken,
+    /// Nobody reads them.
+    Skipped,
 }
 
 impl Sum {
@@ -128,12 +152,12 @@ pub(crate) struct Trainer {
 
 impl Trainer {
     /// Starts the thread.
-    pub(crate) fn start(device: Device, owner: Owner) -> Result<Self, Failure> {
+    pub(crate) fn start(device: Device, owner: Owner, restraint: Restraint) -> Result<Self, Failure> {
         let (order, orders) = orders::channel();
         let (product, products) = products::channel(PRODUCTS);
         thread::Builder::new()
             .name("trainer".to_owned())
-            .spawn(move || bench::work(device, owner, &orders, &product))
+            .spawn(move || bench::work(device, owner, restraint, &orders, &product))
             .map_err(|error| Failure::new(Code::LocalFile, format!("no thread for the trainer: {error}")))?;
         Ok(Self { orders: order, products })
     }

@@ -156,7 +156,7 @@ impl Cluster {
     pub(crate) fn start_worker(&mut self, index: usize) -> Result<(), Trouble> {
         let partner = format!("partner-{index}");
         let mut arguments = vec!["worker", "join", &self.address, "--insecure", "--exit-with-stdin", "-o", "jsonl"];
-        arguments.extend(["--partner", &partner]);
+        arguments.extend(["--no-policy", "--no-state", "--partner", &partner]);
         if let Some(samples) = self.samples.get(index) {
             arguments.extend(["--data", text(samples)]);
         }

@@ -77,6 +77,7 @@ fn write_totals(seeds: &Range<u64>, start: Instant, totals: &Totals, out: &mut d
         (totals.cuts, "links cut"),
         (totals.kills, "workers killed"),
         (totals.stalls, "workers stalled"),
+        (totals.pauses, "workers paused"),
         (totals.forgeries, "updates forged, replayed or damaged"),
         (totals.accepted, "updates accepted"),
         (totals.duplicates, "duplicates refused"),

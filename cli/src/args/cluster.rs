@@ -5,6 +5,8 @@ use clap::{Args, Subcommand};
 use syngrad_common::transport::DEFAULT_ADDRESS;
 use syngrad_model::Device;
 
+use super::guard::{InspectArgs, PreflightArgs, Sovereignty, WorkerAt};
+
 /// `syngrad coordinator …`
 #[derive(Debug, Subcommand)]
 pub enum CoordinatorCommand {
@@ -20,6 +22,20 @@ pub enum CoordinatorCommand {
 pub enum WorkerCommand {
     /// Work for a coordinator until SIGTERM or Ctrl-C.
     Join(JoinArgs),
+    /// Say how a worker of this machine is.
+    Status(WorkerAt),
+    /// Have a worker take no work until it is resumed; it stays connected, and its units go to others.
+    Pause(WorkerAt),
+    /// Have a paused worker work again.
+    Resume(WorkerAt),
+    /// Have a worker answer what it has in hand, however long that takes, and then leave.
+    Finish(WorkerAt),
+    /// Have a worker leave at once.
+    Leave(WorkerAt),
+    /// Show every message that left this machine, from a worker's journal; also when it does not run.
+    Inspect(InspectArgs),
+    /// Look at what a worker needs, before it joins.
+    Doctor(PreflightArgs),
 }
 
 /// Of `coordinator serve`.
@@ -80,6 +96,9 @@ pub struct JoinArgs {
     /// The identity of this worker process; drawn at random if absent.
     #[arg(long, value_name = "UUID")]
     pub identity: Option<uuid::Uuid>,
+    /// What the partner holds it to.
+    #[command(flatten)]
+    pub own: Sovereignty,
     /// Stay on one core, counted from 0 among those that this process may use: two workers on two cores then never
     /// share one. Linux only.
     #[arg(long, value_name = "NUMBER")]

@@ -73,6 +73,8 @@ impl Process {
             .env("NO_COLOR", "1")
             // What a fleet keeps, and where, is what its arguments say.
             .env_remove("SYNGRAD_STATE_DIR")
+            .env_remove("SYNGRAD_WORKER_STATE")
+            .env_remove("SYNGRAD_POLICY")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -21,6 +21,8 @@ struct Job {
 enum Grant {
     /// Its lease is of this link: an update is owed.
     Standing,
+    /// Its lease ended with a pause of this link: as one that lapsed, but an answer may be on its way.
+    Aside,
     /// Its lease ended with an earlier link: the sum may be of use if the units are leased again.
     Lapsed,
 }
@@ -65,9 +67,19 @@ impl Jobs {
 
     /// The link is down: no lease of it can be answered.
     pub(super) fn lapse(&mut self, out: &mut Vec<Action>) {
-        self.0.iter_mut().for_each(|job| job.grant = Grant::Lapsed);
+        self.release(Grant::Lapsed, out);
+    }
+
+    fn release(&mut self, grant: Grant, out: &mut Vec<Action>) {
+        self.0.iter_mut().for_each(|job| job.grant = grant);
         let surplus = self.0.len().saturating_sub(MAX_LAPSED);
         out.extend(self.0.drain(..surplus).map(|job| Action::Forget { lease: job.begun_as }));
+    }
+
+    /// The worker pauses, and its leases go to others: what is computed may be of use later, what is not is dropped.
+    pub(super) fn set_aside(&mut self, out: &mut Vec<Action>) {
+        self.forget_where(|job| job.work == Work::Computing, out);
+        self.release(Grant::Aside, out);
     }
 
     /// Takes a granted task: begins it, or gives the task and the sum that is there already.
@@ -103,7 +115,7 @@ impl Jobs {
         job.work = Work::Done(update);
         match job.grant {
             Grant::Standing => Some(job.task.clone()),
-            Grant::Lapsed => None,
+            Grant::Aside | Grant::Lapsed => None,
         }
     }
 
@@ -111,10 +123,9 @@ impl Jobs {
         self.0.iter().any(|job| same_sum(&job.task, task))
     }
 
-    /// Ends the job whose update was sent under `lease`, if there is one.
+    /// Ends the job whose update was sent under `lease`, if there is one. A pause may have set it aside meanwhile.
     pub(super) fn answered(&mut self, lease: LeaseId, out: &mut Vec<Action>) -> bool {
-        let answers =
-            |job: &Job| job.task.lease == lease && job.grant == Grant::Standing && job.work != Work::Computing;
+        let answers = |job: &Job| job.task.lease == lease && job.grant != Grant::Lapsed && job.work != Work::Computing;
         let position = self.0.iter().position(answers);
         if let Some(index) = position {
             out.push(Action::Forget { lease: self.0.remove(index).begun_as });
@@ -124,7 +135,11 @@ impl Jobs {
 
     /// Whether an update is owed, or its answer.
     pub(super) fn any_granted(&self) -> bool {
-        self.0.iter().any(|job| job.grant == Grant::Standing)
+        self.granted() > 0
+    }
+
+    pub(super) fn granted(&self) -> usize {
+        self.0.iter().filter(|job| job.grant == Grant::Standing).count()
     }
 
     /// Sums whose lease ended with an earlier link.

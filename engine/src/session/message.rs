@@ -1,5 +1,6 @@
 //! What goes into a worker's [`Session`](super::Session) and what comes out of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -113,8 +114,38 @@ pub enum Event {
     Heard,
     /// Time has come to [`Session::deadline`](super::Session::deadline).
     Tick,
-    /// The worker's operator wants it to finish what it has and leave; the second time, to leave at once.
+    /// The system wants the worker to end: it finishes what it has within the drain's time and leaves; the second time,
+    /// at once.
     Drain,
+    /// The worker's partner wants it to answer what it has in hand, however long that takes, and then to leave.
+    Finish,
+    /// The worker's partner wants it to leave at once.
+    Leave,
+    /// There is a reason to take no work for now; there may be several at a time.
+    Pause(Cause),
+    /// A reason to take no work is gone.
+    Resume(Cause),
+}
+
+/// Why a worker takes no work for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// Somebody at its partner asked for it.
+    Asked,
+    /// The hours of its partner's policy are over.
+    Hours,
+    /// The bytes that its partner's policy lets out in a day are used up.
+    Spent,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "its partner asked for it",
+            Self::Hours => "the hours of its partner's policy are over",
+            Self::Spent => "the bytes that its partner's policy lets out in a day are used up",
+        })
+    }
 }
 
 /// Whether a refused worker should come back.
@@ -161,7 +192,7 @@ pub enum Action {
         /// The run.
         run: RunId,
     },
-    /// Say that this machine cannot take part.
+    /// Say that this machine cannot take part, or not now.
     SendDeclined {
         /// The run.
         run: RunId,
@@ -229,6 +260,13 @@ pub enum Report {
         /// Why, in words.
         why: String,
     },
+    /// Takes no work for now.
+    Paused {
+        /// Why: the latest of the reasons.
+        cause: Cause,
+    },
+    /// Takes work again: no reason not to is left.
+    Resumed,
     /// A run is over.
     RunClosed {
         /// The run.
@@ -248,4 +286,21 @@ pub enum Exit {
         /// Why, in words.
         why: String,
     },
+}
+
+/// What a session is at, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Whether the coordinator knows this worker.
+    pub connected: bool,
+    /// The run that it works for.
+    pub run: Option<RunId>,
+    /// The newest round of which something was leased on this link.
+    pub newest: Option<Round>,
+    /// Leases that are owed an update, or whose answer is awaited.
+    pub in_hand: usize,
+    /// Why it takes no work; empty if it does.
+    pub pauses: Vec<Cause>,
+    /// Whether it leaves when nothing is in hand.
+    pub leaving: bool,
 }

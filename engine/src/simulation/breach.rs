@@ -126,6 +126,12 @@ pub enum Breach {
         /// The worker.
         worker: usize,
     },
+    /// A paused session computed, or sent what it had computed.
+    #[error("worker {worker} is paused and works")]
+    WorksThoughPaused {
+        /// The worker.
+        worker: usize,
+    },
     /// A session said nothing for longer than a heartbeat.
     #[error("worker {worker} said nothing for longer than a heartbeat")]
     HeartbeatMissed {

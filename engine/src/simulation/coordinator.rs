@@ -164,12 +164,21 @@ impl World {
         let member = self.coordinator.member_of(link);
         match message {
             Up::Hello { identity, partner, resume } => self.hello(link, identity, partner, resume),
-            Up::Ready { .. } | Up::Update { .. } | Up::Heartbeat | Up::Leave if !known => Ok(()),
+            Up::Ready { .. } | Up::Update { .. } | Up::Heartbeat | Up::Declined | Up::Leave if !known => Ok(()),
             Up::Ready { run: _, milli_units_per_second } => self.ready(link, milli_units_per_second),
             Up::Update { header, sum } => self.update_arrives(link, member, header, sum),
             Up::Heartbeat => member.map_or(Ok(()), |member| self.run_handles(Event::Heartbeat { member })),
+            Up::Declined => self.declined(link),
             Up::Leave => self.coordinator_sees_end(link),
         }
+    }
+
+    /// A worker takes no part in the run for now; it stays connected.
+    fn declined(&mut self, link: LinkId) -> Result<(), Breach> {
+        let peer = self.coordinator.peers.get_mut(&link);
+        let Some(member) = peer.and_then(|peer| peer.member.take()) else { return Ok(()) };
+        self.coordinator.links.remove(&member);
+        self.run_handles(Event::Left { member })
     }
 
     fn hello(

@@ -33,6 +33,8 @@ pub(super) enum Fault {
     OutboxFull { worker: usize },
     /// The worker is asked to finish and leave, and started again later.
     Drain { worker: usize },
+    /// The worker's partner pauses it for a while.
+    Pause { worker: usize, lasts: Duration },
     /// Another worker comes.
     Newcomer { pace: Duration },
     /// The operator ends the run.
@@ -142,6 +144,7 @@ impl World {
                 member.map_or(Ok(()), |member| self.run_handles(Event::Stalled { member }))
             }
             Fault::Drain { worker } => self.session_handles(worker, session::Event::Drain),
+            Fault::Pause { worker, lasts } => self.pause(worker, lasts),
             Fault::Newcomer { pace } => {
                 let identity = self.new_identity();
                 self.add_worker(identity, pace)
@@ -168,6 +171,24 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    fn pause(&mut self, worker: usize, lasts: Duration) -> Result<(), Breach> {
+        let process = &mut self.workers[worker];
+        if !process.is_running() || process.paused {
+            return Ok(());
+        }
+        process.paused = true;
+        self.totals.pauses += 1;
+        let life = process.life;
+        self.schedule(lasts, Happening::Resumes { worker, life });
+        self.session_handles(worker, session::Event::Pause(session::Cause::Asked))
+    }
+
+    /// The pause of a worker's process is over.
+    pub(super) fn resumes(&mut self, worker: usize) -> Result<(), Breach> {
+        self.workers[worker].paused = false;
+        self.session_handles(worker, session::Event::Resume(session::Cause::Asked))
     }
 
     fn cut(&mut self, link: LinkId, notice: Notice) {

@@ -18,6 +18,7 @@ pub(super) enum Up {
     Ready { run: RunId, milli_units_per_second: u64 },
     Update { header: UpdateHeader, sum: u64 },
     Heartbeat,
+    Declined,
     Leave,
 }
 
@@ -46,7 +47,7 @@ impl Order {
     /// The order that a kind of message needs: a handshake is one, the rest need not be.
     fn of_up(self, message: &Up) -> Self {
         match message {
-            Up::Hello { .. } | Up::Ready { .. } | Up::Leave => Self::Streams,
+            Up::Hello { .. } | Up::Ready { .. } | Up::Declined | Up::Leave => Self::Streams,
             Up::Update { .. } | Up::Heartbeat => self,
         }
     }

@@ -44,7 +44,7 @@ impl Scenario {
         let order = if dice.percent(40) { Order::Disordered } else { Order::Streams };
         let delay = dice.pick(&[(50, 300), (500, 5_000), (1_000, 40_000)]);
         let step = dice.pick(&[0, 2_000, 30_000]);
-        let faults = draw_faults(&mut dice, workers);
+        let faults = with_pauses(seed, workers, draw_faults(&mut dice, workers));
         let mut dice = Dice::new(seed, 3);
         let storage = if dice.percent(20) { Storage::Absent } else { Storage::Durable };
         let mut cadence = draw_cadence(&mut dice, &run);
@@ -174,6 +174,20 @@ fn draw_faults(dice: &mut Dice, workers: u32) -> Vec<(Time, Fault)> {
         (0..count).map(|_| (Time(0).after(dice.millis(0, horizon)), draw_fault(dice, workers))).collect();
     if dice.percent(3) {
         faults.push((Time(0).after(dice.millis(0, horizon)), Fault::OperatorStops));
+    }
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+/// Partners pause their workers in some worlds.
+fn with_pauses(seed: u64, workers: u32, mut faults: Vec<(Time, Fault)>) -> Vec<(Time, Fault)> {
+    let mut dice = Dice::new(seed, 4);
+    let horizon = faults.last().map_or(1, |(at, _)| (at.0 / 1_000_000).max(1));
+    let count = if faults.is_empty() { 0 } else { dice.between(0, 4) };
+    for _ in 0..count {
+        let worker = dice.small(0, workers - 1) as usize;
+        let lasts = dice.millis(1, Fault::LONGEST.as_millis() as u64);
+        faults.push((Time(0).after(dice.millis(0, horizon)), Fault::Pause { worker, lasts }));
     }
     faults.sort_by_key(|(at, _)| *at);
     faults

@@ -38,6 +38,7 @@ pub(super) struct Worker {
     forgotten: BTreeSet<LeaseId>,
     granted: BTreeSet<LeaseId>,
     welcome: bool,
+    pub(super) paused: bool,
     said: Time,
     heard: Time,
 }
@@ -62,6 +63,7 @@ impl Worker {
             forgotten: BTreeSet::new(),
             granted: BTreeSet::new(),
             welcome: false,
+            paused: false,
             said: Time(0),
             heard: Time(0),
         }
@@ -218,8 +220,11 @@ impl World {
     }
 
     fn session_wants(&mut self, index: usize, action: Action) -> Result<(), Breach> {
-        let life = self.workers[index].life;
+        let Worker { life, paused, .. } = self.workers[index];
         match action {
+            Action::Compute(_) | Action::SendUpdate { .. } if paused => {
+                return Err(Breach::WorksThoughPaused { worker: index });
+            }
             Action::Connect => {
                 let delay = self.dice.millis(0, 20);
                 self.schedule(delay, Happening::Dialed { worker: index, life });
@@ -252,7 +257,8 @@ impl World {
             }
             Action::SendUpdate { task, update } => self.send_update(index, task, update)?,
             Action::SendHeartbeat => self.worker_sends(index, Up::Heartbeat),
-            Action::SendLeave | Action::SendDeclined { .. } => self.worker_sends(index, Up::Leave),
+            Action::SendLeave => self.worker_sends(index, Up::Leave),
+            Action::SendDeclined { .. } => self.worker_sends(index, Up::Declined),
             Action::Report(_) => {}
             Action::Exit(Exit::Drained | Exit::Refused { .. }) => {
                 if let Some(link) = self.workers[index].disconnect() {

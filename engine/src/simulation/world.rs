@@ -45,6 +45,7 @@ pub(super) enum Happening {
     Written { epoch: Epoch },
     WritesAgain { epoch: Epoch },
     Strikes(Fault),
+    Resumes { worker: usize, life: u32 },
     Started { worker: usize, identity: Identity },
     KilledForGood { worker: usize },
 }
@@ -218,6 +219,7 @@ impl World {
             Happening::Dialed { worker, life }
             | Happening::Prepared { worker, life, .. }
             | Happening::Computed { worker, life, .. }
+            | Happening::Resumes { worker, life }
             | Happening::WorkerTimer { worker, life, .. } => Some((*worker, *life)),
             Happening::ArrivesUp { .. }
             | Happening::CoordinatorSeesEnd { .. }
@@ -254,6 +256,7 @@ impl World {
             Happening::Dialed { .. } => self.dialed(worker),
             Happening::Prepared { run, .. } => self.session_handles(worker, session::Event::Prepared { run }),
             Happening::Computed { task, .. } => self.finished(worker, task),
+            Happening::Resumes { .. } => self.resumes(worker),
             Happening::WorkerTimer { at, .. } => self.worker_timer(worker, at),
             Happening::ArrivesDown { .. }
             | Happening::ArrivesUp { .. }
@@ -305,6 +308,7 @@ impl World {
             | Happening::Dialed { .. }
             | Happening::Prepared { .. }
             | Happening::Computed { .. }
+            | Happening::Resumes { .. }
             | Happening::WorkerTimer { .. } => Ok(()),
         }
     }

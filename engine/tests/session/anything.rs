@@ -34,7 +34,13 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0u64..8, answer).prop_map(|(lease, answer)| answered(lease, answer)),
         1 => run().prop_map(|run| Event::RunClosed { run, how: "completed".to_owned() }),
         4 => Just(Event::Heard),
+        2 => cause().prop_map(Event::Pause),
+        4 => cause().prop_map(Event::Resume),
     ]
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![Just(Cause::Asked), Just(Cause::Hours), Just(Cause::Spent)]
 }
 
 proptest! {
@@ -42,20 +48,27 @@ proptest! {
     fn the_session_takes_any_event_at_any_time(events in prop::collection::vec((event(), 0u64..3), 1..200)) {
         let mut desk = Desk::new();
         let mut leased = BTreeSet::new();
+        let mut pauses = BTreeSet::new();
         for (event, seconds) in events {
             desk.wait(Duration::from_secs(seconds));
             if let Event::Leased(task) = &event {
                 leased.insert(task.lease);
             }
+            match &event {
+                Event::Pause(cause) => _ = pauses.insert(*cause),
+                Event::Resume(cause) => _ = pauses.remove(cause),
+                _ => {}
+            }
             for action in desk.send(event) {
                 match action {
                     Action::Connect | Action::Disconnect => leased.clear(),
-                    Action::SendUpdate { task, .. } => prop_assert!(leased.contains(&task.lease), "{task:?}"),
+                    Action::SendUpdate { task, .. } => {
+                        prop_assert!(leased.contains(&task.lease) && pauses.is_empty(), "{task:?}");
+                    }
+                    Action::Compute(_) | Action::SendReady { .. } => prop_assert!(pauses.is_empty()),
                     Action::SendHello
                     | Action::Prepare { .. }
-                    | Action::SendReady { .. }
                     | Action::SendDeclined { .. }
-                    | Action::Compute(_)
                     | Action::Forget { .. }
                     | Action::SendHeartbeat
                     | Action::SendLeave

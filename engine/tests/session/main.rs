@@ -3,12 +3,13 @@
 mod anything;
 mod drain;
 mod link;
+mod pause;
 mod work;
 
 use std::time::Duration;
 
 use syngrad_engine::digest::{Digest, Domain};
-use syngrad_engine::session::{Action, Answer, Event, Exit, Report, Retry, Session, SessionConfig, Task};
+use syngrad_engine::session::{Action, Answer, Cause, Event, Exit, Report, Retry, Session, SessionConfig, Task};
 use syngrad_engine::{LeaseId, Round, RunId, Time, Unit};
 
 const RUN: RunId = RunId([1; 16]);

@@ -72,7 +72,7 @@ pub(crate) fn coordinator() -> (Running, String) {
 
 /// A worker for the coordinator behind `address`.
 pub(crate) fn worker(address: &str, partner: &str) -> Command {
-    NODE.command(&["worker", "join", address, "--insecure", "--partner", partner])
+    NODE.command(&["worker", "join", address, "--insecure", "--no-policy", "--no-state", "--partner", partner])
 }
 
 /// Where a run in one process ends.

@@ -33,8 +33,8 @@ impl<R: Reporter> Worker<R> {
     fn follow(&mut self, followed: Result<Option<Wanted>, Breach>) {
         match followed {
             Ok(Some(wanted)) => {
-                if let Some(channel) = self.link.channel() {
-                    self.reading.prove(link::proof(channel, wanted.run, wanted.seen, wanted.size));
+                if let Some(client) = self.link.client() {
+                    self.reading.prove(link::proof(client, wanted.run, wanted.seen, wanted.size));
                 }
             }
             Ok(None) => {}

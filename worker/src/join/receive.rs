@@ -102,7 +102,7 @@ impl<R: Reporter> Worker<R> {
             }
             self.data.clear();
             self.rounds.interrupt();
-            self.run = Some(Run { opened, prepared: None, guard: None });
+            self.run = Some(Run { opened, prepared: None, guard: None, objection: None });
         }
         Event::RunOpened { run }
     }

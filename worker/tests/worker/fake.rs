@@ -56,7 +56,7 @@ impl TrainingService for Service {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (say, said) = mpsc::unbounded_channel();
         // A test that has ended wants no more sessions.
-        let _ = self.sessions.send(Peer { inbound: request.into_inner(), say });
+        let _ = self.sessions.send(Peer { inbound: request.into_inner(), heard: Vec::new(), say });
         Ok(Response::new(Box::pin(UnboundedReceiverStream::new(said))))
     }
 
@@ -78,6 +78,8 @@ impl TrainingService for Service {
 /// One session, from the coordinator's side. Dropping it cuts it.
 pub(crate) struct Peer {
     inbound: Streaming<v1::SessionRequest>,
+    /// Everything that was said to it, signs of life included, as it was encoded.
+    pub(crate) heard: Vec<v1::SessionRequest>,
     say: mpsc::UnboundedSender<Result<v1::SessionResponse, Status>>,
 }
 
@@ -90,6 +92,7 @@ impl Peer {
     pub(crate) async fn hear(&mut self) -> Option<ToCoordinator> {
         loop {
             let request = self.inbound.next().await?.ok()?;
+            self.heard.push(request.clone());
             let message = ToCoordinator::try_from(request).expect("a worker speaks properly");
             if message != ToCoordinator::Heartbeat {
                 return Some(message);
@@ -174,6 +177,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(address: &Address) -> Self {
+        Self::start_with(address, |config| config)
+    }
+
+    /// A worker that is told something besides.
+    pub(crate) fn start_with(address: &Address, change: impl FnOnce(Config) -> Config) -> Self {
         let partner = PartnerName::parse("hospital-a").expect("a name");
         let mut config = Config::new(address.clone(), Security::InsecureLoopback, partner).expect("random bytes");
         config.patience = Patience {
@@ -181,6 +189,7 @@ impl Worker {
             backoff_max: Duration::from_millis(50),
             ..Patience::default()
         };
+        let config = change(config);
         let (line, lines) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let reporter = move |said: Line| {

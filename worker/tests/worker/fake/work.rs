@@ -8,7 +8,7 @@ use syngrad_common::config::CanonicalSpec;
 use syngrad_common::wire::{
     Leased, LeasedUnit, Ready, RoundOpened, RunOpened, ShardRef, Source, ToCoordinator, ToWorker,
 };
-use syngrad_dataset::{Dataset, shard};
+use syngrad_dataset::{Dataset, PrivateData, Samples, shard};
 use syngrad_engine::plan::Sampler;
 use syngrad_engine::quantize::UnitSum;
 use syngrad_engine::spec::RunSpec;
@@ -142,5 +142,76 @@ impl Work {
         let mut packed = Vec::new();
         sum.pack(&mut packed);
         (Digest::of(syngrad_engine::digest::Domain::Update, &packed), packed)
+    }
+}
+
+/// The same network on twelve samples that hospital-a keeps to itself.
+const PRIVATE: &str = r#"
+name = "private"
+seed = 11
+[model]
+kind = "mlp"
+inputs = 12
+hidden = [8]
+classes = 3
+[data]
+kind = "private"
+inputs = 12
+classes = 3
+partners = [{ partner = "hospital-a", samples = 12 }]
+[algorithm]
+kind = "fedavg"
+rounds = 4
+units = 1
+local_epochs = 1
+local_batch = 4
+local_optimizer = { kind = "sgd", learning_rate = 0.5 }
+[optimizer]
+kind = "sgd"
+learning_rate = 1.0
+"#;
+
+/// Samples whose bytes are found nowhere else.
+pub(crate) fn own_samples() -> Samples {
+    let features = (0..12 * 12).map(|index: u32| (index * 37 % 251) as u8).collect();
+    Samples::new(12, 256, features, (0..12).map(|index| index % 3).collect()).expect("twelve samples")
+}
+
+impl Work {
+    /// A run on samples that the partner keeps.
+    pub(crate) fn private() -> Self {
+        let canonical = CanonicalSpec::parse(PRIVATE).expect("a spec");
+        let spec: &RunSpec = canonical.spec();
+        let plan = Plan::new(spec, 12).expect("a plan");
+        let params = initial_params(&spec.model, spec.seed);
+        let state = TrainingState::new(spec, &plan, layout(&spec.model), params).expect("a state");
+        Self { plan, state, run: RunId([4; 16]), spec: canonical, ..Self::new() }
+    }
+
+    /// A lease on the partner's own samples.
+    pub(crate) fn own_lease(&self, round: Round, lease: u64) -> Leased {
+        let units = vec![LeasedUnit { unit: Unit(0), source: Source::Own }];
+        Leased { run: self.run, round, lease: LeaseId(lease), units, deadline: None }
+    }
+
+    /// What the unit on the partner's own samples comes to, computed here and scaled to a mean of norm `max_norm`; with its
+    /// packed sum.
+    pub(crate) fn expected_own(&self, round: Round, max_norm: f64) -> (f64, Vec<u8>) {
+        let spec = self.spec.spec();
+        let mut trainer = Trainer::new(spec, Device::default());
+        trainer.load(self.state.params()).expect("its own params");
+        let mut values = vec![0.0; self.state.params().len()];
+        let samples = PrivateData::new(own_samples()).of_classes(3).expect("three classes");
+        let mut sampler = Sampler::new(spec.seed, Unit(0), 12);
+        trainer.unit(self.plan.work(), Unit(0), round, &mut sampler, &samples, &mut values).expect("a unit");
+        let norm = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() / 12.0;
+        let factor = (max_norm / norm).min(1.0);
+        values.iter_mut().for_each(|value| *value = (f64::from(*value) * factor) as f32);
+        let mut sum = UnitSum::new(Arc::clone(self.state.layout()));
+        sum.begin(spec.seed, round, self.state.grid());
+        sum.add(Unit(0), &values).expect("finite values");
+        let mut packed = Vec::new();
+        sum.pack(&mut packed);
+        (norm, packed)
     }
 }
