@@ -89,7 +89,19 @@ fn a_worker_is_paused_resumed_looked_into_and_asked_to_finish() {
     assert_eq!(ask(&state, &["pause"]).data()["paused"].as_array().map(Vec::len), Some(1));
     worker.says("paused");
 
-    let start = ["run", "start", &spec, "--watch", "--wait-for-workers", "1", "--coordinator", &address, "-o", "jsonl"];
+    let start = [
+        "run",
+        "start",
+        &spec,
+        "--insecure",
+        "--watch",
+        "--wait-for-workers",
+        "1",
+        "--coordinator",
+        &address,
+        "-o",
+        "jsonl",
+    ];
     let mut run = Running::start(&start);
     run.says("waiting");
     assert_eq!(ask(&state, &["status"]).data()["in_hand"], 0, "a paused worker takes nothing");
@@ -123,7 +135,8 @@ fn a_policy_refuses_a_run_and_the_operator_hears_why() {
     let mut worker = Running::worker(&address, &state, &["--policy", text(&policy)]);
     assert!(worker.says("the policy in force is").contains("policy.toml"));
     worker.says("connected");
-    NODE.run(&["run", "start", &spec, "--coordinator", &address, "-o", "json"]).data();
+    let started = NODE.run(&["run", "start", &spec, "--insecure", "--coordinator", &address, "-o", "json"]).data();
+    assert!(started["run"].is_string(), "{started}");
     let told = worker.says("E1202");
     assert!(told.contains("require_secure_aggregation"), "{told}");
     assert_eq!(ask(&state, &["leave"]).data()["leaving"], true);
