@@ -201,9 +201,9 @@ impl Policy {
         if self.coordinators.as_ref().is_some_and(|names| !listed(names)) {
             objections.push(Objection::Coordinator { host: request.host.clone() });
         }
-        objections.extend(unlisted("models", self.models.as_deref(), request.model));
-        objections.extend(unlisted("algorithms", self.algorithms.as_deref(), request.algorithm));
-        objections.extend(unlisted("datasets", self.datasets.as_deref(), request.dataset));
+        objections.extend(unlisted("models", self.models.as_deref(), &request.model));
+        objections.extend(unlisted("algorithms", self.algorithms.as_deref(), &request.algorithm));
+        objections.extend(unlisted("datasets", self.datasets.as_deref(), &request.dataset));
         let is_private = request.dataset == DatasetKind::Private;
         if is_private && self.private_data == Permission::Refuse {
             objections.push(Objection::PrivateData);
@@ -227,8 +227,8 @@ impl Policy {
     }
 }
 
-fn unlisted<K: PartialEq + fmt::Display>(key: &'static str, accepted: Option<&[K]>, found: K) -> Option<Objection> {
-    let accepted = accepted.filter(|accepted| !accepted.contains(&found))?;
+fn unlisted<K: PartialEq + fmt::Display>(key: &'static str, accepted: Option<&[K]>, found: &K) -> Option<Objection> {
+    let accepted = accepted.filter(|accepted| !accepted.contains(found))?;
     let accepted = accepted.iter().map(K::to_string).collect::<Vec<_>>().join(", ");
     Some(Objection::Kind { key, found: found.to_string(), accepted })
 }
