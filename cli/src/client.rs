@@ -118,7 +118,7 @@ impl Watch {
 
 /// Opens a channel to a coordinator.
 pub(crate) async fn channel(target: &Target) -> Result<Channel, Failure> {
-    Ok(transport::connect(&target.address, target.security).await.map_err(syngrad_common::Failure::from)?)
+    Ok(transport::connect(&target.address, &target.security).await.map_err(syngrad_common::Failure::from)?)
 }
 
 async fn within<T>(

@@ -1,7 +1,7 @@
 //! `worker join`: works for a coordinator until it is asked to end.
 
 use serde::Serialize;
-use syngrad_common::transport::{Address, Security};
+use syngrad_common::transport::{Address, ClientSecurity};
 use syngrad_engine::{PartnerName, WorkerId};
 use syngrad_worker::{Config, Line, Tone};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &JoinArgs, output: Output) -> Result<Exit, Failure> {
 fn config(args: &JoinArgs) -> Result<Config, Failure> {
     let address: Address = args.address.parse().map_err(syngrad_common::Failure::from)?;
     let partner = PartnerName::parse(&args.partner).map_err(|why| Failure::usage(&why))?;
-    let drawn = Config::new(address, Security::InsecureLoopback, partner)?;
+    let drawn = Config::new(address, ClientSecurity::InsecureLoopback, partner)?;
     let worker = args.identity.map_or(drawn.worker, |identity| WorkerId(identity.into_bytes()));
     let name = args.identity.map_or_else(|| args.partner.clone(), |identity| identity.to_string());
     let (policy, state) = (worker::policy(&args.own)?, worker::state(&args.own, name)?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use syngrad_common::telemetry;
-use syngrad_common::transport::{self, Security};
+use syngrad_common::transport::{self, ServerSecurity};
 use syngrad_coordinator::{Config, Patience, State};
 
 use crate::args::ServeArgs;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     }
     let defaults = Config::default();
     let config = Config {
-        security: Security::InsecureLoopback,
+        security: ServerSecurity::InsecureLoopback,
         data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
         device: args.device,
         patience: Patience::with_silence(Duration::from_millis(args.silence_ms)),
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
     };
     runtime::serving()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;
-        let listener = transport::listen(args.bind, config.security).await.map_err(syngrad_common::Failure::from)?;
+        let listener = transport::listen(args.bind, &config.security).await.map_err(syngrad_common::Failure::from)?;
         let address = listener.local_addr().map_err(|why| Failure::io("asking for the listener's address", &why))?;
         output.announcement(&Listening { event: "listening", address: address.to_string() });
         syngrad_coordinator::serve(listener, config, state, shutdown).await?;

@@ -36,6 +36,8 @@ pub const CONNECTION_WINDOW: u32 = 32 << 20;
 pub const HTTP2_FRAME: u32 = 1 << 20;
 /// Open streams of one connection.
 pub const MAX_STREAMS: u32 = 64;
+/// Streams of one connection that were reset, by either side, and are not forgotten yet; more, and it is closed.
+pub const MAX_RESET_STREAMS: usize = 64;
 /// Headers of one request, in bytes.
 pub const MAX_HEADERS: u32 = 16 << 10;
 /// Time between HTTP/2 pings on an idle connection: proxies forget one after 60 s.
@@ -44,6 +46,23 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time in which a connection must come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections of one coordinator.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// Connections of one address that have shown no certificate: protected ones that come up, or stay anonymous.
+pub const MAX_CONNECTIONS_UNKNOWN: usize = 64;
+/// Connections of one worker: its session, and calls beside it.
+pub const MAX_CONNECTIONS_WORKER: usize = 4;
+/// Connections of one operator.
+pub const MAX_CONNECTIONS_OPERATOR: usize = 16;
+/// Connections of one client, which may be many programs.
+pub const MAX_CONNECTIONS_CLIENT: usize = 256;
+/// Connections that come up at once; with more, the one that takes longest is given up.
+pub const MAX_TLS_HANDSHAKES: usize = 256;
+/// Time in which a protected connection must come up.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may stay that has shown no certificate: joining takes less.
+pub const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 
 /// Time in which a new session must say a whole Hello, and in which it must be answered.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

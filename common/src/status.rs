@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::error::{Code, Exit, Failure};
-use crate::transport::root_cause;
+use crate::transport::{failure_among, root_cause};
 
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "syngrad";
@@ -24,6 +24,9 @@ pub fn of(failure: &Failure) -> Status {
 pub fn read(status: &Status) -> Failure {
     let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN);
     if let (None, Some(source)) = (&info, status.source()) {
+        if let Some(failure) = failure_among(source) {
+            return failure;
+        }
         return Failure::new(Code::ConnectionLost, format!("the connection broke: {}", root_cause(source)));
     }
     let code = info.and_then(|info| Code::parse(&info.reason)).unwrap_or_else(|| code_of(status.code()));

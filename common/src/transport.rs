@@ -1,28 +1,51 @@
 //! How a connection is made, on either side.
+//!
+//! A protected connection is TLS 1.3 with certificates of the consortium on both sides ([`crate::identity`], ADR 0017).
+//! tonic is handed streams that are up already: [`LiveServer::accept`] on the coordinator's side, a connector on the other.
 
+mod accept;
 mod address;
+mod buffered;
+mod caller;
+mod client;
+mod failure;
+mod server;
+#[cfg(test)]
+mod tls_tests;
+mod verifier;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 
+pub use accept::{Accept, AcceptLimits, Connection, ConnectionCounters, ConnectionCounts, accept};
 pub use address::{Address, AddressError, DEFAULT_ADDRESS, Host};
+pub use buffered::Buffered;
+pub use caller::{Caller, Everybody, Standing};
+use client::Connector;
+pub use client::{AuthorityPin, ClientSecurity, LiveCredentials};
+pub use failure::among as failure_among;
+pub use server::{LiveServer, ServerCredentials, ServerSecurity, ServerStream};
 
 use crate::error::{Code, Failure};
+use crate::identity::COORDINATOR_NAME;
 use crate::limits::{
-    CONNECT_TIMEOUT, CONNECTION_WINDOW, HTTP2_FRAME, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, MAX_HEADERS, MAX_STREAMS,
-    STREAM_WINDOW,
+    CONNECT_TIMEOUT, CONNECTION_WINDOW, HTTP2_FRAME, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, MAX_HEADERS, MAX_RESET_STREAMS,
+    MAX_STREAMS, STREAM_WINDOW,
 };
 
-/// How a connection is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// Not at all, and so only within this machine.
-    InsecureLoopback,
+/// What both sides say they speak inside TLS.
+const ALPN: &[u8] = b"h2";
+
+/// The cryptography of protected connections.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// Why there is no connection or listener.
@@ -50,6 +73,9 @@ pub enum TransportError {
         /// Why, from the bottom of the stack.
         why: String,
     },
+    /// Somebody answers, and the connection does not come up.
+    #[error("{0}")]
+    Refused(Failure),
 }
 
 impl From<&TransportError> for Code {
@@ -58,6 +84,7 @@ impl From<&TransportError> for Code {
             TransportError::NotLoopback { .. } => Self::InsecureAddress,
             TransportError::Listen { .. } => Self::CannotListen,
             TransportError::Unreachable { .. } => Self::Unreachable,
+            TransportError::Refused(failure) => failure.code,
         }
     }
 }
@@ -72,14 +99,21 @@ impl From<TransportError> for Failure {
 ///
 /// # Errors
 /// [`TransportError`] if `security` does not allow the address, or the system does not.
-pub async fn listen(address: SocketAddr, security: Security) -> Result<TcpListener, TransportError> {
+pub async fn listen(address: SocketAddr, security: &ServerSecurity) -> Result<TcpListener, TransportError> {
+    permit_listening(address, security)?;
+    TcpListener::bind(address).await.map_err(|source| TransportError::Listen { address, source })
+}
+
+/// Whether `security` allows to listen on `address`.
+///
+/// # Errors
+/// [`TransportError::NotLoopback`] if it does not.
+pub fn permit_listening(address: SocketAddr, security: &ServerSecurity) -> Result<(), TransportError> {
     match security {
-        Security::InsecureLoopback if !address.ip().to_canonical().is_loopback() => {
+        ServerSecurity::InsecureLoopback if !address.ip().to_canonical().is_loopback() => {
             Err(TransportError::NotLoopback { address: address.to_string() })
         }
-        Security::InsecureLoopback => {
-            TcpListener::bind(address).await.map_err(|source| TransportError::Listen { address, source })
-        }
+        ServerSecurity::InsecureLoopback | ServerSecurity::Mutual(_) => Ok(()),
     }
 }
 
@@ -97,6 +131,8 @@ pub fn server() -> Server {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(HTTP2_FRAME)
         .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESET_STREAMS))
+        .http2_max_local_error_reset_streams(Some(MAX_RESET_STREAMS))
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
@@ -106,30 +142,28 @@ pub fn server() -> Server {
 ///
 /// # Errors
 /// [`TransportError::NotLoopback`] if it does not.
-pub fn permit(address: &Address, security: Security) -> Result<(), TransportError> {
+pub fn permit(address: &Address, security: &ClientSecurity) -> Result<(), TransportError> {
     match security {
-        Security::InsecureLoopback if !address.is_loopback() => {
+        ClientSecurity::InsecureLoopback if !address.is_loopback() => {
             Err(TransportError::NotLoopback { address: address.to_string() })
         }
-        Security::InsecureLoopback => Ok(()),
+        ClientSecurity::InsecureLoopback | ClientSecurity::Mutual(_) | ClientSecurity::Pinned(_) => Ok(()),
     }
 }
 
-/// Connects to a coordinator; clients set [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) as their decode limit.
+/// Connects to a coordinator; clients set [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) as their decode limit. The channel
+/// connects again by itself, with the credentials that are current then.
 ///
 /// # Errors
-/// [`TransportError`] if `security` does not allow the address, or nobody answers there.
-pub async fn connect(address: &Address, security: Security) -> Result<Channel, TransportError> {
+/// [`TransportError`] if `security` does not allow the address, nobody answers there, or either side refuses the other.
+pub async fn connect(address: &Address, security: &ClientSecurity) -> Result<Channel, TransportError> {
     let unreachable = |error: &dyn std::error::Error| TransportError::Unreachable {
         address: address.clone(),
         why: root_cause(error),
     };
     permit(address, security)?;
-    let uri = match security {
-        Security::InsecureLoopback => format!("http://{address}"),
-    };
-    let endpoint = Endpoint::from_shared(uri).map_err(|error| unreachable(&error))?;
-    endpoint
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| unreachable(&error))?;
+    let endpoint = endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -138,10 +172,20 @@ pub async fn connect(address: &Address, security: Security) -> Result<Channel, T
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(|error| unreachable(&error))
+        .keep_alive_while_idle(true);
+    let connector = match security {
+        ClientSecurity::InsecureLoopback => {
+            return endpoint.connect().await.map_err(|error| unreachable(&error));
+        }
+        ClientSecurity::Mutual(credentials) => Connector::mutual(address.clone(), credentials.clone()),
+        ClientSecurity::Pinned(pin) => Connector::pinned(address.clone(), pin).map_err(TransportError::Refused)?,
+    };
+    let named = format!("https://{COORDINATOR_NAME}").parse().expect("a fixed name is an address");
+    let connected = endpoint.origin(named).connect_with_connector(connector).await;
+    connected.map_err(|error| match failure_among(&error) {
+        Some(failure) => TransportError::Refused(failure),
+        None => unreachable(&error),
+    })
 }
 
 /// What lies at the bottom of an error: libraries wrap "connection refused" in "transport error".

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits;
-use syngrad_common::transport::Security;
+use syngrad_common::transport::{AcceptLimits, ConnectionCounters, ServerSecurity};
 use syngrad_dataset::mnist;
 use syngrad_engine::WorkerId;
 use syngrad_model::Device;
@@ -19,7 +19,11 @@ use crate::receipts::{LogKey, Signer};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How connections are protected, and so which addresses are allowed.
-    pub security: Security,
+    pub security: ServerSecurity,
+    /// What bounds connections.
+    pub connections: AcceptLimits,
+    /// Counts connections; whoever keeps a clone reads it.
+    pub counters: Arc<ConnectionCounters>,
     /// Where MNIST's files lie.
     pub data_dir: PathBuf,
     /// What evaluates, predicts, and gives the numerics class that workers must have.
@@ -58,7 +62,9 @@ impl Patience {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            security: Security::InsecureLoopback,
+            security: ServerSecurity::InsecureLoopback,
+            connections: AcceptLimits::default(),
+            counters: Arc::default(),
             data_dir: mnist::default_mnist_dir(),
             device: Device::default(),
             build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),

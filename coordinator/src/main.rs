@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syngrad_common::telemetry::Format;
-use syngrad_common::transport::{self, DEFAULT_ADDRESS, Security};
+use syngrad_common::transport::{self, DEFAULT_ADDRESS, ServerSecurity};
 use syngrad_common::{Code, Failure, telemetry};
 use syngrad_coordinator::{Config, State, serve};
 use syngrad_model::Device;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, state: State) -> Result<(), Failure> {
-    let listener = transport::listen(args.bind, Security::InsecureLoopback).await?;
+    let listener = transport::listen(args.bind, &ServerSecurity::InsecureLoopback).await?;
     let defaults = Config::default();
     let data_dir = args.data_dir.unwrap_or(defaults.data_dir.clone());
     let config = Config { data_dir, device: args.device, ..defaults };

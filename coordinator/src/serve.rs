@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syngrad_common::transport::{Security, TransportError};
 use syngrad_common::{Code, Failure, transport};
 use syngrad_engine::consortium::Consortium;
 use syngrad_store::{Folder, Left};
@@ -80,12 +79,8 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .map_err(|error| Failure::new(Code::CannotListen, format!("the listener has no address: {error}")))?;
-    match config.security {
-        Security::InsecureLoopback if !address.ip().to_canonical().is_loopback() => {
-            return Err(TransportError::NotLoopback { address: address.to_string() }.into());
-        }
-        Security::InsecureLoopback => {}
-    }
+    transport::permit_listening(address, &config.security)?;
+    let incoming = transport::accept(listener, config.security.clone(), config.connections, config.counters.clone());
     let device = config.device;
     let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
     let reader = state.0.as_ref().map(|(folder, _)| folder.reader());
@@ -107,7 +102,7 @@ pub async fn serve(
     let mut working = tokio::spawn(driver.work());
     let (close, closed) = oneshot::channel::<()>();
     let services = AccessLayer::new(standing, paces).unprotected().layer(routes.routes().prepare());
-    let server = transport::server().serve_with_incoming_shutdown(services, transport::incoming(listener), async {
+    let server = transport::server().serve_with_incoming_shutdown(services, incoming, async {
         // Dropped or sent, both mean the end.
         let _ = closed.await;
     });

@@ -5,7 +5,7 @@ use std::path::Path;
 use syngrad::client::{Client, RunStatus, Target};
 use syngrad::failure::Failure as Told;
 use syngrad_common::Failure;
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport::{self, Address, ClientSecurity, ServerSecurity};
 use syngrad_coordinator::{Config, State};
 use syngrad_engine::PartnerName;
 use syngrad_worker::Line;
@@ -36,7 +36,7 @@ pub fn finish_with(folder: &Path, seen: impl FnMut(&RunStatus)) -> Result<Option
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let listener = transport::listen(any, Security::InsecureLoopback).await.expect("a free port");
+        let listener = transport::listen(any, &ServerSecurity::InsecureLoopback).await.expect("a free port");
         let address = Address::from(listener.local_addr().expect("bound"));
         let (end, ended) = oneshot::channel::<()>();
         let serving = syngrad_coordinator::serve(listener, Config::default(), state, async {
@@ -44,7 +44,7 @@ pub fn finish_with(folder: &Path, seen: impl FnMut(&RunStatus)) -> Result<Option
             let _ = ended.await;
         });
         let partner = PartnerName::parse("alpha").expect("a name");
-        let worker = syngrad_worker::Config::new(address.clone(), Security::InsecureLoopback, partner)?;
+        let worker = syngrad_worker::Config::new(address.clone(), ClientSecurity::InsecureLoopback, partner)?;
         let working = syngrad_worker::join(worker, |_: Line| {}, std::future::pending());
         let following = async {
             let followed = follow(&address.to_string(), seen).await;

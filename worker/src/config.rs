@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use syngrad_common::limits::{HEARTBEAT, SILENCE};
-use syngrad_common::transport::{Address, Security};
+use syngrad_common::transport::{Address, ClientSecurity};
 use syngrad_common::{Code, Failure};
 use syngrad_dataset::{PrivateData, PrivateDataError};
 use syngrad_engine::session::SessionConfig;
@@ -21,7 +21,7 @@ pub struct Config {
     /// Where the coordinator is.
     pub address: Address,
     /// How the connection is protected.
-    pub security: Security,
+    pub security: ClientSecurity,
     /// Whose worker this is.
     pub partner: PartnerName,
     /// This process.
@@ -93,7 +93,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Failure`] if the system gives no random bytes.
-    pub fn new(address: Address, security: Security, partner: PartnerName) -> Result<Self, Failure> {
+    pub fn new(address: Address, security: ClientSecurity, partner: PartnerName) -> Result<Self, Failure> {
         let mut identity = [0; 16];
         getrandom::fill(&mut identity)
             .map_err(|error| Failure::new(Code::LocalFile, format!("the system gives no random bytes: {error}")))?;

@@ -38,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Failure`] if the address is not allowed, the coordinator refuses this worker for good, or the worker is broken.
 pub async fn join(config: Config, reporter: impl Reporter, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-    transport::permit(&config.address, config.security)?;
+    transport::permit(&config.address, &config.security)?;
     let mut worker = Worker::new(config, reporter)?;
     worker.begin();
     let journal = worker.border.journal.clone();
@@ -154,7 +154,7 @@ impl<R: Reporter> Worker<R> {
             clock: Clock(Instant::now()),
             session: Session::new(config.session()),
             reporter,
-            link: Link::new(config.address.clone(), config.security, border.journal.clone()),
+            link: Link::new(config.address.clone(), config.security.clone(), border.journal.clone()),
             trainer: Trainer::start(
                 config.device,
                 Owner { partner: config.partner.clone(), data: config.data.clone() },

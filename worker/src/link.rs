@@ -9,7 +9,7 @@ mod shard;
 use std::pin::Pin;
 
 use syngrad_common::limits::{MAX_MESSAGE, OUTBOX};
-use syngrad_common::transport::{self, Address, Security, root_cause};
+use syngrad_common::transport::{self, Address, ClientSecurity, failure_among, root_cause};
 use syngrad_common::wire::{ToCoordinator, ToWorker};
 use syngrad_common::{Code, Failure, status};
 use syngrad_proto::syngrad::v1;
@@ -47,7 +47,7 @@ pub(crate) enum Happening {
 /// The link, in whatever state it is.
 pub(crate) struct Link {
     address: Address,
-    security: Security,
+    security: ClientSecurity,
     journal: Journal,
     state: State,
 }
@@ -65,14 +65,14 @@ enum Inbound {
 }
 
 impl Link {
-    pub(crate) fn new(address: Address, security: Security, journal: Journal) -> Self {
+    pub(crate) fn new(address: Address, security: ClientSecurity, journal: Journal) -> Self {
         Self { address, security, journal, state: State::Down }
     }
 
     /// Begins to connect; [`Link::next`] says how it went.
     pub(crate) fn dial(&mut self) {
-        let (address, security) = (self.address.clone(), self.security);
-        self.state = State::Dialing(Box::pin(async move { Ok(transport::connect(&address, security).await?) }));
+        let (address, security) = (self.address.clone(), self.security.clone());
+        self.state = State::Dialing(Box::pin(async move { Ok(transport::connect(&address, &security).await?) }));
     }
 
     /// Takes the link down at once, with what was not sent yet.
@@ -181,7 +181,11 @@ fn failure_of(status: &Status) -> Failure {
     if status::is_ours(status) {
         return status::read(status);
     }
-    match std::error::Error::source(status) {
+    let source = std::error::Error::source(status);
+    if let Some(failure) = source.and_then(failure_among) {
+        return failure;
+    }
+    match source {
         Some(source) => Failure::new(Code::ConnectionLost, format!("the connection broke: {}", root_cause(source))),
         None => Failure::new(
             Code::BadMessage,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syngrad_common::telemetry::{self, Format};
-use syngrad_common::transport::{Address, Security};
+use syngrad_common::transport::{Address, ClientSecurity};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::PartnerName;
 use syngrad_model::Device;
@@ -70,7 +70,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             return Err(Failure::new(Code::Usage, why));
         }
     };
-    let config = Config { device, policy, state, ..Config::new(address, Security::InsecureLoopback, partner)? };
+    let config = Config { device, policy, state, ..Config::new(address, ClientSecurity::InsecureLoopback, partner)? };
     let config = match data {
         Some(folder) => config.with_data(&folder)?,
         None => config,

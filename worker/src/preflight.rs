@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use syngrad_common::limits::{HANDSHAKE_TIMEOUT, PROTOCOL_MAX, PROTOCOL_MIN};
-use syngrad_common::transport::{Address, Security};
+use syngrad_common::transport::{Address, ClientSecurity};
 use syngrad_common::wire::{Hello, ToCoordinator, ToWorker};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::PartnerName;
@@ -29,7 +29,7 @@ pub struct Met {
 ///
 /// # Errors
 /// [`Failure`] if it cannot be reached, or does not want such a worker.
-pub async fn preflight(address: &Address, security: Security, partner: PartnerName) -> Result<Met, Failure> {
+pub async fn preflight(address: &Address, security: ClientSecurity, partner: PartnerName) -> Result<Met, Failure> {
     let config = Config::new(address.clone(), security, partner)?;
     let late = || Failure::new(Code::HandshakeTimeout, format!("no answer came within {HANDSHAKE_TIMEOUT:?}"));
     timeout(HANDSHAKE_TIMEOUT, visit(config)).await.map_err(|_| late())?

@@ -5,7 +5,7 @@
 use std::thread;
 
 use serde::Serialize;
-use syngrad_common::transport::{Address, Security};
+use syngrad_common::transport::{Address, ClientSecurity};
 use syngrad_engine::PartnerName;
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
@@ -100,7 +100,7 @@ impl Crowd {
         let address: Address = address.parse().map_err(syngrad_common::Failure::from)?;
         let configs = (0..workers).map(|number| {
             let partner = PartnerName::parse(&format!("partner-{number}")).expect("a short name of plain letters");
-            syngrad_worker::Config::new(address.clone(), Security::InsecureLoopback, partner)
+            syngrad_worker::Config::new(address.clone(), ClientSecurity::InsecureLoopback, partner)
         });
         let configs: Vec<_> = configs.collect::<Result<_, _>>()?;
         let runtime = runtime::light()?;

@@ -1,6 +1,6 @@
 //! Where a coordinator is, and as whom it is called.
 
-use syngrad_common::transport::{Address, DEFAULT_ADDRESS, Security};
+use syngrad_common::transport::{Address, ClientSecurity, DEFAULT_ADDRESS};
 
 use crate::args::Coordinator;
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub struct Target {
     pub(super) address: Address,
-    pub(super) security: Security,
+    pub(super) security: ClientSecurity,
 }
 
 impl Target {
@@ -18,7 +18,7 @@ impl Target {
     /// # Errors
     /// If the text is no address.
     pub fn insecure(address: &str) -> Result<Self, Failure> {
-        Ok(Self { address: parsed(address)?, security: Security::InsecureLoopback })
+        Ok(Self { address: parsed(address)?, security: ClientSecurity::InsecureLoopback })
     }
 
     /// The coordinator that the command line names.

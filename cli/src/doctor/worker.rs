@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use syngrad_common::limits::CONNECT_TIMEOUT;
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport::{self, Address, ClientSecurity};
 use syngrad_worker::{Met, PolicyInForce, preflight, read_data, try_state};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &PreflightArgs, output: Output) -> Result<Exit, Failure>
         if !args.insecure {
             return Err(Failure::missing_insecure("a worker"));
         }
-        checks.extend(runtime::light()?.block_on(way(args, &address, Security::InsecureLoopback)));
+        checks.extend(runtime::light()?.block_on(way(args, &address, ClientSecurity::InsecureLoopback)));
     }
     Ok(show(checks, output))
 }
@@ -95,9 +95,9 @@ fn data(folder: &Path) -> Check {
 }
 
 /// The way to the coordinator, as far as it goes: what lies behind an obstacle is not looked at.
-async fn way(args: &PreflightArgs, address: &Address, security: Security) -> Vec<Check> {
+async fn way(args: &PreflightArgs, address: &Address, security: ClientSecurity) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Err(why) = transport::permit(address, security) {
+    if let Err(why) = transport::permit(address, &security) {
         let fix = "an address of this machine: without TLS nothing may leave it";
         checks.push(Check::ill("address", State::Broken, why.to_string(), fix));
         return checks;
@@ -137,7 +137,7 @@ async fn connection(address: &Address) -> Check {
     }
 }
 
-async fn protocol(args: &PreflightArgs, address: &Address, security: Security) -> Check {
+async fn protocol(args: &PreflightArgs, address: &Address, security: ClientSecurity) -> Check {
     const WHAT: &str = "protocol";
     match preflight(address, security, args.partner.clone()).await {
         Ok(Met { protocol, build, took }) => {

@@ -7,7 +7,7 @@ use der::asn1::ObjectIdentifier;
 use der::pem::LineEnding;
 use der::{Decode as _, pem};
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,7 +16,7 @@ use syngrad_engine::principal::Role;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::IdentityError;
+use super::{IdentityError, random};
 
 /// The label of a private key in PEM.
 const LABEL: &str = "PRIVATE KEY";
@@ -49,6 +49,10 @@ pub struct PrivateKey {
     public: SubjectPublicKeyInfoOwned,
 }
 
+/// What stands before the seed of an Ed25519 key (RFC 8410, section 7, version 1, which other programs read too).
+const ED25519_PKCS8: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
 /// How certificates and requests may be signed; what an authority from elsewhere may have is longer.
 const SCHEMES: [(SignatureScheme, &str); 4] = [
     (SignatureScheme::ECDSA_NISTP256_SHA256, "1.2.840.10045.4.3.2"),
@@ -63,13 +67,17 @@ impl PrivateKey {
     /// # Errors
     /// [`IdentityError::Random`] if the system gives no random bytes.
     pub fn generate(kind: KeyKind) -> Result<Self, IdentityError> {
-        let random = SystemRandom::new();
-        let document = match kind {
-            KeyKind::EcdsaP256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random),
-            KeyKind::Ed25519 => Ed25519KeyPair::generate_pkcs8(&random),
-        };
-        let document = document.map_err(|_| IdentityError::Random)?;
-        Self::from_pkcs8(Zeroizing::new(document.as_ref().to_vec()))
+        match kind {
+            KeyKind::EcdsaP256 => {
+                let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+                let made = made.map_err(|_| IdentityError::Random)?;
+                Self::from_pkcs8(Zeroizing::new(made.as_ref().to_vec()))
+            }
+            KeyKind::Ed25519 => {
+                let seed = Zeroizing::new(random::<32>()?);
+                Self::from_pkcs8(Zeroizing::new([ED25519_PKCS8.as_slice(), seed.as_slice()].concat()))
+            }
+        }
     }
 
     /// A key in DER.
@@ -129,7 +137,6 @@ impl PrivateKey {
         &self.pkcs8
     }
 
-    #[allow(dead_code)]
     pub(crate) fn signing(&self) -> Arc<dyn rustls::sign::SigningKey> {
         self.signing.clone()
     }

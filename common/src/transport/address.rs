@@ -48,6 +48,12 @@ impl Address {
         &self.host
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether a connection to it cannot leave this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

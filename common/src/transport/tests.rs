@@ -49,17 +49,19 @@ fn only_addresses_of_this_machine_are_loopback() {
 #[tokio::test]
 async fn an_unprotected_listener_stays_within_this_machine() {
     let outside = "0.0.0.0:0".parse().expect("an address");
-    let refused = listen(outside, Security::InsecureLoopback).await.expect_err("it is reachable from outside");
+    let refused = listen(outside, &ServerSecurity::InsecureLoopback).await.expect_err("it is reachable from outside");
     assert_eq!(Failure::from(refused).code, Code::InsecureAddress);
-    let refused = connect(&address("192.0.2.1:4180"), Security::InsecureLoopback).await.expect_err("it is outside");
+    let refused =
+        connect(&address("192.0.2.1:4180"), &ClientSecurity::InsecureLoopback).await.expect_err("it is outside");
     assert_eq!(Failure::from(refused).code, Code::InsecureAddress);
 }
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
-    let first = listen("127.0.0.1:0".parse().expect("an address"), Security::InsecureLoopback).await.expect("a port");
+    let first =
+        listen("127.0.0.1:0".parse().expect("an address"), &ServerSecurity::InsecureLoopback).await.expect("a port");
     let taken = first.local_addr().expect("an address");
-    let failure = Failure::from(listen(taken, Security::InsecureLoopback).await.expect_err("it is taken"));
+    let failure = Failure::from(listen(taken, &ServerSecurity::InsecureLoopback).await.expect_err("it is taken"));
     assert_eq!(failure.code, Code::CannotListen);
     assert!(failure.message.contains(&taken.to_string()), "{failure}");
 }
@@ -67,10 +69,11 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn nobody_at_the_address_is_said_in_words() {
     let listener =
-        listen("127.0.0.1:0".parse().expect("an address"), Security::InsecureLoopback).await.expect("a port");
+        listen("127.0.0.1:0".parse().expect("an address"), &ServerSecurity::InsecureLoopback).await.expect("a port");
     let address = Address::from(listener.local_addr().expect("an address"));
     drop(listener);
-    let failure = Failure::from(connect(&address, Security::InsecureLoopback).await.expect_err("nobody is there"));
+    let failure =
+        Failure::from(connect(&address, &ClientSecurity::InsecureLoopback).await.expect_err("nobody is there"));
     assert_eq!(failure.code, Code::Unreachable);
     assert!(failure.message.to_lowercase().contains("refused"), "{failure}");
 }

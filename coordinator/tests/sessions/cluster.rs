@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use syngrad_common::Failure;
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport::{self, Address, ClientSecurity, ServerSecurity};
 use syngrad_coordinator::{Config, Patience, State, serve};
 use syngrad_engine::Digest;
 use syngrad_proto::syngrad::v1;
@@ -24,19 +24,19 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) async fn start(patience: Patience) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = transport::listen(any, Security::InsecureLoopback).await.expect("a free port");
+        let listener = transport::listen(any, &ServerSecurity::InsecureLoopback).await.expect("a free port");
         let address = Address::from(listener.local_addr().expect("bound"));
         let (stop, stopped) = oneshot::channel();
         let config = Config { patience, ..Config::default() };
         let serving = tokio::spawn(serve(listener, config, State::forgotten(), async {
             let _ = stopped.await;
         }));
-        let channel = transport::connect(&address, Security::InsecureLoopback).await.expect("it listens");
+        let channel = transport::connect(&address, &ClientSecurity::InsecureLoopback).await.expect("it listens");
         Self { channel, address, stop, serving }
     }
 
     pub(crate) async fn connect(&self) -> Channel {
-        transport::connect(&self.address, Security::InsecureLoopback).await.expect("it listens")
+        transport::connect(&self.address, &ClientSecurity::InsecureLoopback).await.expect("it listens")
     }
 
     pub(crate) fn operator(&self) -> RunServiceClient<Channel> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use syngrad_common::limits::MAX_MESSAGE;
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport::{self, Address, ClientSecurity, ServerSecurity};
 use syngrad_common::wire::{FetchShard, Hello, ResumeToken, ToCoordinator, ToWorker, Welcome, shard_frame};
 use syngrad_common::{Code, Failure, codec, status};
 use syngrad_engine::{Digest, PartnerName};
@@ -146,7 +146,7 @@ impl Coordinator {
     }
 
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
-        let listener = transport::listen(address, Security::InsecureLoopback).await.expect("a port");
+        let listener = transport::listen(address, &ServerSecurity::InsecureLoopback).await.expect("a port");
         let address = Address::from(listener.local_addr().expect("an address"));
         let (sessions, arriving) = mpsc::unbounded_channel();
         let shards = Arc::new(Mutex::new(Shards::default()));
@@ -183,7 +183,7 @@ impl Worker {
     /// A worker that is told something besides.
     pub(crate) fn start_with(address: &Address, change: impl FnOnce(Config) -> Config) -> Self {
         let partner = PartnerName::parse("hospital-a").expect("a name");
-        let mut config = Config::new(address.clone(), Security::InsecureLoopback, partner).expect("random bytes");
+        let mut config = Config::new(address.clone(), ClientSecurity::InsecureLoopback, partner).expect("random bytes");
         config.patience = Patience {
             backoff_min: Duration::from_millis(2),
             backoff_max: Duration::from_millis(50),
