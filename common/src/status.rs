@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::error::Error as _;
 
 use tonic::Status;
+use tonic::codegen::http::HeaderMap;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::error::{Code, Exit, Failure};
@@ -35,6 +36,12 @@ pub fn read(status: &Status) -> Failure {
         message => message.to_owned(),
     };
     Failure::new(code, message)
+}
+
+/// The failure in the headers of an answer that is nothing else; none if it is none.
+#[must_use]
+pub fn of_headers(headers: &HeaderMap) -> Option<Failure> {
+    Status::from_header_map(headers).filter(|status| status.code() != tonic::Code::Ok).map(|status| read(&status))
 }
 
 /// Whether `status` was made by [`of`], on whichever side.

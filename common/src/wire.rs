@@ -5,6 +5,7 @@
 
 mod enrolment;
 mod field;
+mod governance;
 pub mod receipt;
 mod shard;
 mod to_coordinator;
@@ -16,6 +17,7 @@ use thiserror::Error;
 pub use enrolment::{Enrol, granted, renewal};
 pub(crate) use enrolment::{decode_ticket, encode_ticket, ticket_too_long};
 pub use field::{digest, run_id};
+pub use governance::{holder, partner_name, reason, worker_of};
 pub use shard::{FetchShard, shard_frame, shard_payload};
 pub use to_coordinator::{Declined, Hello, Ready, Signed, ToCoordinator, Update};
 pub use to_worker::{

@@ -14,6 +14,8 @@ use syngrad_engine::consortium::Serial;
 use syngrad_engine::{PartnerName, Principal};
 
 pub(crate) use layer::AccessLayer;
+#[cfg(test)]
+pub(crate) use layer::Guarded;
 pub(crate) use pace::Paces;
 #[cfg(test)]
 pub(crate) use table::TABLE;

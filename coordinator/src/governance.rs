@@ -3,17 +3,32 @@
 //!
 //! ```text
 //!   rpc ──Errand──► Office (a thread) ──► Register   one transaction a decision, and its act in the log
-//!                      │    │ certificates: common::identity
-//!                      │    └──► Message::Barred ──► driver: sessions end, leases go to others
-//!                      └──► Standing (watch): each connection, each call and each hello is held against it
+//!                      │    └──► Notary: certificates, by the consortium's authorities
+//!                      ├──► Message::Barred ──► driver: sessions end, leases go to others
+//!                      └──► Standing (watch): each call and each hello is held against it
 //! ```
 
+mod founding;
+mod notary;
+mod office;
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use syngrad_common::limits::GOVERNANCE_QUEUE;
+use syngrad_common::{Code, Failure};
 use syngrad_engine::consortium::{Consortium, Moment, Refusal, Serial};
 use syngrad_engine::{PartnerName, Principal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use founding::{Founded, Founding, found};
+pub(crate) use office::{Actor, Invited, Office, PartnerView, Shown};
+
+use crate::driver::shutting_down;
 
 /// The time, as certificates and the log of acts have it.
 pub(crate) fn now() -> Moment {
@@ -26,11 +41,6 @@ pub(crate) fn now() -> Moment {
 pub(crate) struct Standing(watch::Receiver<Arc<Consortium>>);
 
 impl Standing {
-    /// That of `published`.
-    pub(crate) fn new(published: watch::Receiver<Arc<Consortium>>) -> Self {
-        Self(published)
-    }
-
     /// That of a consortium in which nothing is decided any more; of nobody where there is none.
     pub(crate) fn of(consortium: Consortium) -> Self {
         Self(watch::channel(Arc::new(consortium)).1)
@@ -55,5 +65,54 @@ impl Standing {
     /// Workers of a partner that may be connected at once; none for no limit of its own.
     pub(crate) fn max_workers(&self, partner: &PartnerName) -> Option<u32> {
         self.0.borrow().max_workers(partner)
+    }
+}
+
+/// Something to be decided.
+type Errand = Box<dyn FnOnce(&mut Office) + Send>;
+
+/// What the rest of the coordinator has of the office.
+#[derive(Clone, Debug)]
+pub(crate) struct Governance {
+    errands: mpsc::Sender<Errand>,
+}
+
+impl Governance {
+    /// Starts the thread that `office` works on: it writes, and what writes waits for the disk. It ends with the last
+    /// handle.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start(mut office: Office) -> io::Result<Self> {
+        let (errands, mut taken) = mpsc::channel::<Errand>(GOVERNANCE_QUEUE);
+        let work = move || {
+            while let Some(errand) = taken.blocking_recv() {
+                errand(&mut office);
+            }
+        };
+        thread::Builder::new().name("governance".into()).spawn(work)?;
+        Ok(Self { errands })
+    }
+
+    /// Has something decided, and waits until it is durable.
+    ///
+    /// # Errors
+    /// Why it is refused, or that the coordinator is shutting down.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&mut Office) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let errand: Errand = Box::new(move |office| {
+            // Whoever asked may be gone; what was decided is decided all the same.
+            let _ = reply.send(errand(office));
+        });
+        self.errands.send(errand).await.map_err(|_| shutting_down())?;
+        answer.await.map_err(|_| Failure::new(Code::Internal, "the decision ended in a defect of this program"))?
+    }
+
+    /// Notes that somebody was heard. Nobody waits for that, and it is left out when more important things wait.
+    pub(crate) fn seen(&self, principal: Principal) {
+        let _ = self.errands.try_send(Box::new(move |office| office.seen(&principal)));
     }
 }

@@ -1,7 +1,8 @@
 //! The whole coordinator on one listener: the caller binds it and decides when it ends.
 
 use std::future::Future;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tonic_health::server::HealthReporter;
 use crate::access::{AccessLayer, Paces};
 use crate::config::{Config, default_state_dir};
 use crate::driver::{Driver, Message};
-use crate::governance::Standing;
+use crate::governance::{Governance, Office, Standing};
 use crate::rpc;
 use crate::served::ServedModel;
 use crate::serving;
@@ -29,9 +30,27 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// The service whose health says whether a model answers predictions.
 const INFERENCE: &str = "inference.GRPCInferenceService";
 
+/// The services that answer from the start.
+const SERVICES: [&str; 6] = [
+    "",
+    "syngrad.v1.TrainingService",
+    "syngrad.v1.RunService",
+    "syngrad.v1.EnrolmentService",
+    "syngrad.v1.PartnerService",
+    "syngrad.v1.ReceiptService",
+];
+
 /// What the coordinator goes on from.
 #[derive(Debug)]
-pub struct State(Option<(Folder, Left)>);
+pub struct State(Option<Kept>);
+
+/// A state folder, opened.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    folder: Folder,
+    left: Left,
+}
 
 impl State {
     /// None: what happens is forgotten when the process ends.
@@ -59,9 +78,10 @@ impl State {
     /// # Errors
     /// [`Failure`] when another coordinator has the folder, or what is in it cannot be read.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let folder = Folder::open(folder).map_err(Failure::from)?;
+        let path = folder.to_owned();
+        let folder = Folder::open(&path).map_err(Failure::from)?;
         let left = folder.left().map_err(Failure::from)?;
-        Ok(Self(Some((folder, left))))
+        Ok(Self(Some(Kept { path, folder, left })))
     }
 }
 
@@ -83,18 +103,24 @@ pub async fn serve(
     let incoming = transport::accept(listener, config.security.clone(), config.connections, config.counters.clone());
     let device = config.device;
     let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
-    let reader = state.0.as_ref().map(|(folder, _)| folder.reader());
-    let standing = Standing::of(Consortium::default());
+    let reader = state.0.as_ref().map(|kept| kept.folder.reader());
+    let office = match &state.0 {
+        Some(Kept { path, folder, .. }) => Office::open(path, folder)?,
+        None => None,
+    };
+    let standing = office.as_ref().map_or_else(|| Standing::of(Consortium::default()), Office::standing);
     let (mut driver, handle) = Driver::new(config, standing.clone());
+    let office = office.map(|office| office.telling(handle.inbox.downgrade()));
+    let governance = office.map(Governance::start).transpose().map_err(no_thread)?;
     match state.0 {
-        Some((folder, left)) => driver.keep_in(folder, left)?,
+        Some(Kept { folder, left, .. }) => driver.keep_in(folder, left)?,
         None => tracing::warn!("no state is kept: runs are forgotten when this process ends"),
     }
     let (health, health_service) = tonic_health::server::health_reporter();
     let mut routes = Routes::builder();
     routes.add_service(health_service);
     let paces = Paces::new();
-    let needs = rpc::Needs { patience, paces: paces.clone(), signers, log, reader };
+    let needs = rpc::Needs { patience, paces: paces.clone(), governance, signers, log, reader };
     rpc::add_to(&mut routes, &handle, needs);
     add_reflection(&mut routes)?;
     serving::add_to(&mut routes, handle.served.clone(), device)?;
@@ -130,9 +156,13 @@ pub async fn serve(
     closed.map_err(broke)
 }
 
+fn no_thread(why: io::Error) -> Failure {
+    Failure::new(Code::Internal, format!("the thread of the office cannot start: {why}"))
+}
+
 /// Health of the whole and of each service: trainable always, answering predictions once a model is served.
 async fn report_health(health: HealthReporter, mut served: watch::Receiver<Option<Arc<ServedModel>>>) {
-    for service in ["", "syngrad.v1.TrainingService", "syngrad.v1.RunService", "syngrad.v1.ReceiptService"] {
+    for service in SERVICES {
         health.set_service_status(service, ServingStatus::Serving).await;
     }
     health.set_service_status(INFERENCE, ServingStatus::NotServing).await;

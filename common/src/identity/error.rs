@@ -116,7 +116,8 @@ impl From<IdentityError> for Failure {
 
 impl IdentityError {
     /// What was read from `path` is not what it should be, for this reason.
-    pub(super) fn in_file(self, path: &std::path::Path) -> Self {
+    #[must_use]
+    pub fn in_file(self, path: &std::path::Path) -> Self {
         match self {
             Self::Random | Self::File { .. } | Self::Exposed { .. } | Self::Content { .. } => self,
             Self::Key { .. }

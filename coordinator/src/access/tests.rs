@@ -10,7 +10,6 @@ use syngrad_engine::consortium::{
     Serial, Step,
 };
 use syngrad_engine::{HolderName, PartnerName, Principal, WorkerId};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::codegen::http::{Request, Response};
@@ -219,7 +218,7 @@ async fn a_refused_call_never_reaches_a_service_and_says_why() {
     };
     for (caller, ..) in &everybody {
         let answer = call(caller).await.expect("it answers");
-        let refused = Status::from_header_map(answer.headers()).map(|status| status::read(&status).code);
+        let refused = status::of_headers(answer.headers()).map(|failure| failure.code);
         let expected = match caller {
             Caller::Known { principal: Principal::Operator(found), .. } if *found == name("alice") => None,
             Caller::Known { principal: Principal::Operator(_), .. } => Some(Code::CertificateUnknown),
@@ -235,12 +234,12 @@ struct NeverRead;
 
 impl http_body::Body for NeverRead {
     type Data = bytes::Bytes;
-    type Error = Status;
+    type Error = std::convert::Infallible;
 
     fn poll_frame(
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Status>>> {
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>>> {
         unreachable!("the body of a call is read by its service only")
     }
 }

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::access::{Caller, Paces};
 use crate::config::Patience;
 use crate::driver::{Handle, Message, ShardRequest, shutting_down};
+use crate::governance::Governance;
 use crate::outbox::{Outgoing, outbox};
 use crate::receipts::Signer;
 use crate::session::{self, Trouble};
@@ -29,6 +30,7 @@ pub(crate) struct Training {
     pub(crate) patience: Patience,
     pub(crate) paces: Paces,
     pub(crate) signers: Arc<BTreeMap<WorkerId, Arc<Signer>>>,
+    pub(crate) governance: Option<Governance>,
 }
 
 type Encode = fn(ToWorker) -> Result<v1::SessionResponse, Status>;
@@ -44,6 +46,9 @@ impl TrainingService for Training {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, outgoing) = outbox(self.patience.heartbeat);
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anonymous);
+        if let (Caller::Known { principal, serial: _ }, Some(governance)) = (&caller, &self.governance) {
+            governance.seen(principal.clone());
+        }
         let inbound = request.into_inner().map(decode);
         let (driver, patience, paces) = (self.driver.clone(), self.patience, self.paces.clone());
         let signers = Arc::clone(&self.signers);

@@ -20,6 +20,9 @@ use super::schema::{append, insert, know_seals};
 use super::{check_epoch, empty_log, error};
 use crate::StoreError;
 
+/// Entries of the log of acts that are read at once.
+const PAGE: usize = 1000;
+
 /// A consortium's name, and where its coordinator is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Founding {
@@ -118,21 +121,27 @@ impl Register {
         let certificates = "SELECT serial, principal, key, authority, not_after, validity FROM certificates";
         records.extend(self.rows(certificates, certificate)?);
         let mut audit = Audit::default();
-        for entry in self.audit(1)? {
-            audit.take(&entry).map_err(|why| StoreError::Damaged {
-                what: format!("the database {} is damaged: {why}", self.file.display()),
-            })?;
+        loop {
+            let entries = self.audit(audit.entries() + 1, PAGE)?;
+            for entry in &entries {
+                audit.take(entry).map_err(|why| StoreError::Damaged {
+                    what: format!("the database {} is damaged: {why}", self.file.display()),
+                })?;
+            }
+            if entries.is_empty() {
+                break;
+            }
         }
         Ok(Some(Recalled { founding, consortium: Consortium::recalled(records), audit }))
     }
 
-    /// Entries of the log of acts from `first` on, in order.
+    /// Entries of the log of acts from `first` on, in order, at most `most`.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
-    pub fn audit(&self, first: u64) -> Result<Vec<AuditEntry>, StoreError> {
+    pub fn audit(&self, first: u64, most: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let query = format!(
-            "SELECT number, at, who, what, reason, digest FROM audit WHERE number >= {} ORDER BY number",
+            "SELECT number, at, who, what, reason, digest FROM audit WHERE number >= {} ORDER BY number LIMIT {most}",
             first.min(i64::MAX as u64)
         );
         self.rows(&query, |row| {
