@@ -6,6 +6,7 @@ mod demo;
 mod guard;
 mod local;
 mod run;
+mod verify;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,6 +21,7 @@ pub use local::{
     CompletionArgs, DataCommand, DataDir, DoctorArgs, ExplainArgs, PartitionArgs, PartitionName, TrainArgs,
 };
 pub use run::{Coordinator, PredictArgs, RunCommand, RunName, StartArgs};
+pub use verify::{ExportArgs, SamplesAt, VerifyArgs};
 
 /// Trains one model across organisations, to the same bits every time, and serves it.
 #[derive(Debug, Parser)]
@@ -72,6 +74,10 @@ pub enum Command {
     /// Start, watch and end runs.
     #[command(subcommand)]
     Run(RunCommand),
+    /// Say whether a run's archive is what it says: offline, without the coordinator.
+    ///
+    /// Exits 0 if everything in it holds, 1 if something does not.
+    Verify(VerifyArgs),
     /// Ask a coordinator's model which digit a picture shows.
     Predict(PredictArgs),
     /// Train in this process, with no network: the reference with the same digest.

@@ -1,6 +1,7 @@
 //! The operator's side of a coordinator: runs are started, read, followed and ended through here, and generated types
 //! go no further.
 
+mod receipts;
 mod status;
 mod target;
 
@@ -21,6 +22,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::failure::Failure;
 
+pub use receipts::{Listing, Piece, Receipts, Shipment};
 pub(crate) use status::rate;
 pub use status::{ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
 pub use target::Target;

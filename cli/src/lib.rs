@@ -33,6 +33,7 @@ mod scheduling;
 mod serve;
 mod signals;
 mod table;
+pub mod verify;
 mod worker;
 
 use std::ffi::{OsStr, OsString};
@@ -74,6 +75,7 @@ fn execute(command: &Command, output: Output, started: Instant) -> Result<Exit, 
         Command::Coordinator(CoordinatorCommand::Serve(args)) => serve::run(args, output),
         Command::Worker(command) => worker::run(command, output),
         Command::Run(command) => runs::run(command, output),
+        Command::Verify(args) => verify::run(args, output),
         Command::Predict(args) => ask::run(args, output),
         Command::Train(args) => local::run(args, output, started),
         Command::Bench(command) => bench::run(command, output),

@@ -1,6 +1,8 @@
 //! `run …`: what an operator does with runs.
 
+mod export;
 mod follow;
+pub(crate) mod ledger;
 
 use serde::Serialize;
 use syngrad_engine::RunId;
@@ -35,6 +37,8 @@ pub(crate) fn run(command: &RunCommand, output: Output) -> Result<Exit, Failure>
                 output.result(&RunList { runs });
                 Ok(Exit::Ok)
             }
+            RunCommand::Export(args) => export::export(args, output).await,
+            RunCommand::Ledger(name) => ledger::ledger(name, output).await,
             RunCommand::Stop(name) => {
                 output.result(&connect(name).await?.stop(id(name)).await?);
                 Ok(Exit::Ok)
@@ -49,6 +53,17 @@ async fn connect(name: &RunName) -> Result<Client, Failure> {
 
 fn id(name: &RunName) -> Option<RunId> {
     name.run.map(|run: Uuid| RunId(*run.as_bytes()))
+}
+
+/// The run that a text names; none if the newest is meant.
+fn named(text: &str) -> Result<Option<RunId>, Failure> {
+    match text {
+        "latest" => Ok(None),
+        id => match id.parse::<Uuid>() {
+            Ok(id) => Ok(Some(RunId(id.into_bytes()))),
+            Err(why) => Err(Failure::usage(&format!("{id:?} is neither a run's id nor \"latest\": {why}"))),
+        },
+    }
 }
 
 #[derive(Serialize)]

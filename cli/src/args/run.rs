@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ExportArgs;
+
 /// `syngrad run …`
 #[derive(Debug, Subcommand)]
 pub enum RunCommand {
@@ -15,6 +17,10 @@ pub enum RunCommand {
     List(Coordinator),
     /// End a run. What it has committed stays.
     Stop(RunName),
+    /// Write a run's archive, with which anybody can verify it (`syngrad verify`).
+    Export(ExportArgs),
+    /// Say what each partner gave, from the run's receipts.
+    Ledger(RunName),
 }
 
 /// Which coordinator.
