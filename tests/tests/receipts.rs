@@ -62,17 +62,17 @@ fn a_log_goes_on_over_a_crash_and_never_forks() {
 fn a_coordinator_that_lies_is_found_by_the_check_that_is_for_it() {
     let party = Party::new();
     let archive = party.run(12);
-    let hide = |forger: &mut Forger| drop(forger.contributions(5).remove(0));
-    let twice = |forger: &mut Forger| {
+    let hide = |forger: &mut Forger<'_>| drop(forger.contributions(5).remove(0));
+    let twice = |forger: &mut Forger<'_>| {
         let again = forger.contributions(5)[0].clone();
         forger.contributions(5)[1].verdict = Verdict::Audited;
         forger.contributions(5).push(again);
     };
-    let weight = |forger: &mut Forger| forger.contributions(5)[0].weight *= 2;
-    let params = |forger: &mut Forger| forger.sign_over_other_params(5);
-    let forge = |forger: &mut Forger| forger.contributions(5)[0].signature.0[7] ^= 1;
-    let history = |forger: &mut Forger| forger.change_params(5);
-    let cases: [(&str, &dyn Fn(&mut Forger), &[Check]); 6] = [
+    let weight = |forger: &mut Forger<'_>| forger.contributions(5)[0].weight *= 2;
+    let params = |forger: &mut Forger<'_>| forger.sign_over_other_params(5);
+    let forge = |forger: &mut Forger<'_>| forger.contributions(5)[0].signature.0[7] ^= 1;
+    let history = |forger: &mut Forger<'_>| forger.change_params(5);
+    let cases: [(&str, &dyn Fn(&mut Forger<'_>), &[Check]); 6] = [
         ("hides an update", &hide, &[Check::Presence, Check::Arithmetic]),
         ("counts one twice", &twice, &[Check::Once, Check::Presence, Check::Arithmetic]),
         ("changes a weight", &weight, &[Check::Weights, Check::Presence]),
@@ -95,7 +95,7 @@ fn history_that_is_rewritten_for_everybody_is_found_by_what_one_worker_saw() {
     let party = Party::new();
     let archive = party.run(12);
     // Another claim about clamped entries in one round, and all that follows made to fit and signed again.
-    let forged = Forger::open(&archive, &party).forged(&|forger: &mut Forger| {
+    let forged = Forger::open(&archive, &party).forged(&|forger: &mut Forger<'_>| {
         forger.contributions(3)[0].micros += 1;
     });
     assert_eq!(verify(&forged, &Checks::all()).findings, [], "by itself it is a log like any other");

@@ -14,7 +14,7 @@ use syngrad_common::transport::{self, Address, Security};
 use syngrad_coordinator::{Config, LogKey, Signer, State};
 use syngrad_engine::Principal;
 use syngrad_engine::receipt::{Checks, Fingerprint};
-use syngrad_worker::{Keys, Line};
+use syngrad_worker::{Keys, Line, StatePlace};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -56,7 +56,9 @@ impl Party {
     pub(crate) fn witnesses(&self) -> Vec<PathBuf> {
         let folders = (0..self.workers.len()).map(|number| self.worker_folder(number));
         let files = folders.flat_map(|folder| std::fs::read_dir(folder).expect("a worker's folder"));
-        let files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+        let files = files.map(|entry| entry.expect("an entry").path());
+        let is_head = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("log-"));
+        let files: Vec<PathBuf> = files.filter(is_head).collect();
         assert_eq!(files.len(), self.workers.len(), "each worker remembers one log");
         files
     }
@@ -106,7 +108,7 @@ impl Party {
         let key = SigningKey::new(of.key()).expect("an Ed25519 key");
         let log = VerifyingKey::of(&self.consortium.log()).expect("an Ed25519 key");
         let keys = self.has_keys.then_some(Keys { key, log });
-        let state = Some(self.worker_folder(number));
+        let state = StatePlace::Folder(self.worker_folder(number));
         syngrad_worker::Config { worker, keys, state, ..drawn.expect("random bytes") }
     }
 }
@@ -233,6 +235,7 @@ impl<'a> Cluster<'a> {
 }
 
 /// An archive in a folder.
+#[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) folder: TempDir,
     pub(crate) params: String,

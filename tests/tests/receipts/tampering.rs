@@ -17,7 +17,10 @@ pub(crate) fn tamper(archive: &Archive, seed: u64, checks: &Checks) -> (String, 
         // Without the manifest nobody can say that an authority's certificate is not as it was.
         let says_something = |file: &PathBuf| {
             let path = file.strip_prefix(archive.path()).expect("a file of it");
-            path.starts_with("receipts") || path.starts_with("updates") || path == Path::new(HEADS) || path == Path::new(SPEC)
+            path.starts_with("receipts")
+                || path.starts_with("updates")
+                || path == Path::new(HEADS)
+                || path == Path::new(SPEC)
         };
         files.retain(says_something);
     }
