@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use syngrad_common::Code;
-use syngrad_common::identity::{SigningKey, VerifyingKey};
+use syngrad_common::identity::{Identity, SigningKey, VerifyingKey};
 use syngrad_common::wire::Update;
 use syngrad_common::wire::receipt::SignedHead;
 use syngrad_engine::quantize::Grid;
@@ -13,7 +13,7 @@ use syngrad_engine::receipt::{
     Batch, Closed, Contribution, Facts, Fingerprint, Frontier, Log, Notice, NoticedRecord, Proof, Signature, Verdict,
 };
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, LeaseId, PartnerName, Rejection, Round, Units, WorkerId};
+use syngrad_engine::{Digest, LeaseId, PartnerName, Principal, Rejection, Round, Units, WorkerId};
 use syngrad_store::{Chain, Entry, Logged};
 use tokio::time::Instant;
 
@@ -37,6 +37,17 @@ pub struct Signer {
     pub certificate: Fingerprint,
     /// Its certificate and those that lead to an authority, in DER.
     pub chain: Vec<Vec<u8>>,
+}
+
+impl Signer {
+    /// What the certificate of a connection says; none if it is no worker's.
+    pub(crate) fn of(identity: &Identity) -> Option<Self> {
+        let Principal::Worker { .. } = identity.principal else { return None };
+        let key = VerifyingKey::from_info(&identity.certificate.key)?;
+        let certificate = Fingerprint(identity.certificate.sha256.0);
+        let chain = identity.chain.iter().map(|of| of.der().to_vec()).collect();
+        Some(Self { key, certificate, chain })
+    }
 }
 
 /// Whether a worker stands for an update.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use syngrad_common::transport::ServerSecurity;
 use syngrad_common::{Code, Failure, transport};
 use syngrad_engine::consortium::Consortium;
 use syngrad_store::{Folder, Left};
@@ -92,7 +93,7 @@ impl State {
 /// [`Failure`] when the listener's address is not one that the configuration allows, or the server breaks.
 pub async fn serve(
     listener: TcpListener,
-    config: Config,
+    mut config: Config,
     state: State,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Failure> {
@@ -102,12 +103,16 @@ pub async fn serve(
     transport::permit_listening(address, &config.security)?;
     let incoming = transport::accept(listener, config.security.clone(), config.connections, config.counters.clone());
     let device = config.device;
-    let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
     let reader = state.0.as_ref().map(|kept| kept.folder.reader());
     let office = match &state.0 {
         Some(Kept { path, folder, .. }) => Office::open(path, folder)?,
         None => None,
     };
+    // Receipts are of workers whose keys are known: without protection nobody's is.
+    if let (Some(office), ServerSecurity::Mutual(_)) = (&office, &config.security) {
+        config.log = Some(office.log()?);
+    }
+    let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
     let standing = office.as_ref().map_or_else(|| Standing::of(Consortium::default()), Office::standing);
     let (mut driver, handle) = Driver::new(config, standing.clone());
     let office = office.map(|office| office.telling(handle.inbox.downgrade()));

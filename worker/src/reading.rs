@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use syngrad_common::archive::Seen;
 use syngrad_common::identity::{SigningKey, VerifyingKey};
+use syngrad_common::transport::ClientSecurity;
 use syngrad_common::wire::receipt::SignedHead;
 use syngrad_common::wire::{Signed, Update};
 use syngrad_common::{Code, Failure};
@@ -28,6 +29,17 @@ pub struct Keys {
     pub key: SigningKey,
     /// The key of the log.
     pub log: VerifyingKey,
+}
+
+impl Keys {
+    /// What the credentials of a connection have; none where it is not protected.
+    pub(crate) fn of(security: &ClientSecurity) -> Option<Self> {
+        let ClientSecurity::Mutual(live) = security else { return None };
+        let credentials = live.credentials();
+        let key = SigningKey::new(credentials.key()).ok()?;
+        let log = VerifyingKey::of(&credentials.grant().log)?;
+        Some(Self { key, log })
+    }
 }
 
 /// A proof that is to be fetched.
@@ -55,6 +67,11 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn new(worker: WorkerId, keys: Option<Keys>, folder: Option<PathBuf>) -> Self {
         Self { worker, keys, folder, witness: None, proving: JoinSet::new(), newest: None, written: None }
+    }
+
+    /// A new link is up: credentials may have been renewed since the last.
+    pub(crate) fn rekey(&mut self, keys: Option<Keys>) {
+        self.keys = keys;
     }
 
     /// A run is prepared: its log is read from now on, where there can be one.

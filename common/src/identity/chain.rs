@@ -16,6 +16,8 @@ pub struct Identity {
     pub principal: Principal,
     /// The certificate.
     pub certificate: CertificateSummary,
+    /// The certificate itself, and those that came with it.
+    pub chain: Vec<Certificate>,
 }
 
 /// Whom the first certificate of `chain` was issued to, if one of `roots` stands behind it at the time `at`; the others of
@@ -47,7 +49,7 @@ pub fn verify(chain: &[Certificate], roots: &[Certificate], at: UnixTime) -> Res
     let end = EndEntityCert::try_from(certificate.der()).map_err(untrusted)?;
     let algorithms = ring::default_provider().signature_verification_algorithms.all;
     end.verify_for_usage(algorithms, &anchors, &others, at, usage, None, None).map_err(untrusted)?;
-    Ok(Identity { consortium, principal, certificate: summary.clone() })
+    Ok(Identity { consortium, principal, certificate: summary.clone(), chain: chain.to_vec() })
 }
 
 impl Identity {

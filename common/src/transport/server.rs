@@ -176,15 +176,18 @@ impl LiveServer {
         if session.alpn_protocol() != Some(ALPN) {
             return Err(Failure::new(Code::TlsFailed, "the other side does not speak HTTP/2"));
         }
-        let caller = match session.peer_certificates().and_then(<[_]>::first) {
+        let caller = match session.peer_certificates().and_then(<[_]>::split_first) {
             None => Caller::Anonymous,
-            Some(der) => {
+            Some((der, others)) => {
                 let certificate = Certificate::from_der(der)?;
+                let others = others.iter().map(|other| Certificate::from_der(other));
+                let chain = std::iter::once(Ok(certificate.clone())).chain(others).collect::<Result<Vec<_>, _>>()?;
                 let principal = holder(&certificate, &credentials.consortium);
                 let principal =
                     principal.map_err(|error| Failure::new(Code::CertificateUntrusted, error.to_string()))?;
                 let certificate = certificate.summary().clone();
-                Caller::Known(Arc::new(Identity { consortium: credentials.consortium.clone(), principal, certificate }))
+                let consortium = credentials.consortium.clone();
+                Caller::Known(Arc::new(Identity { consortium, principal, certificate, chain }))
             }
         };
         Ok((stream, caller))

@@ -12,13 +12,15 @@ use std::time::Duration;
 
 use syngrad_common::Failure;
 use syngrad_common::identity::{
-    Authority, Certificate, CertificateRequest, Grant, KeyKind, PrivateKey, Sha256, UnixTime, Validity, files, life,
-    verify,
+    Authority, Certificate, CertificateRequest, Grant, KeyKind, PrivateKey, Sha256, SigningKey, UnixTime, Validity,
+    files, life, verify,
 };
 use syngrad_common::transport::Address;
 use syngrad_engine::consortium::{AuthorityId, Consortium, Issued, KeyId, Moment, Serial};
 use syngrad_engine::principal::Role;
 use syngrad_engine::{ConsortiumName, Principal};
+
+use crate::receipts::LogKey;
 
 const AUTHORITIES: &str = "authorities";
 const LOG: &str = "log";
@@ -113,6 +115,20 @@ impl Notary {
     /// Where the coordinator is reached, best first.
     pub(crate) fn addresses(&self) -> &[Address] {
         &self.addresses
+    }
+
+    /// The key that signs receipts, and the certificates that speak for it.
+    ///
+    /// # Errors
+    /// If the key is of the wrong kind.
+    pub(super) fn log(&self) -> Result<LogKey, Failure> {
+        let der = |of: &Certificate| of.der().to_vec();
+        let cross = self.authority()?.cross().iter().map(der);
+        Ok(LogKey {
+            key: SigningKey::new(&self.log_key)?,
+            chain: std::iter::once(der(&self.log)).chain(cross).collect(),
+            roots: self.authorities.values().map(|of| der(of.certificate())).collect(),
+        })
     }
 
     /// The authority that signs.

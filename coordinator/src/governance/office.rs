@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::notary::{Notary, authority_id, key_id};
 use super::{Standing, now};
 use crate::driver::Message;
+use crate::receipts::LogKey;
 
 /// Somebody who decides, and why.
 #[derive(Clone, Debug)]
@@ -89,6 +90,14 @@ impl Office {
     /// The same, which has `driver` end the sessions of those who are barred.
     pub(crate) fn telling(self, driver: mpsc::WeakSender<Message>) -> Self {
         Self { driver: Some(driver), ..self }
+    }
+
+    /// The key that signs receipts, and the certificates that speak for it.
+    ///
+    /// # Errors
+    /// If the key is of the wrong kind.
+    pub(crate) fn log(&self) -> Result<LogKey, Failure> {
+        self.notary.log()
     }
 
     /// Who takes part, as it is decided from now on.

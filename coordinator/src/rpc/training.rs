@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::stream::Map;
 use futures_util::{Stream, StreamExt as _, stream};
 use syngrad_common::wire::{FetchShard, Hello, ToCoordinator, ToWorker, shard_frame};
-use syngrad_common::{Code, Failure, codec, status};
+use syngrad_common::{Code, Failure, codec, status, transport};
 use syngrad_engine::WorkerId;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_server::TrainingService;
@@ -49,10 +49,14 @@ impl TrainingService for Training {
         if let (Caller::Known { principal, serial: _ }, Some(governance)) = (&caller, &self.governance) {
             governance.seen(principal.clone());
         }
+        let shown = match request.extensions().get::<transport::Caller>() {
+            Some(transport::Caller::Known(identity)) => Signer::of(identity).map(Arc::new),
+            Some(transport::Caller::Insecure | transport::Caller::Anonymous) | None => None,
+        };
         let inbound = request.into_inner().map(decode);
         let (driver, patience, paces) = (self.driver.clone(), self.patience, self.paces.clone());
         let signers = Arc::clone(&self.signers);
-        let signer = move |hello: &Hello| signers.get(&hello.worker).cloned();
+        let signer = move |hello: &Hello| shown.or_else(|| signers.get(&hello.worker).cloned());
         tokio::spawn(session::run(inbound, outbox, driver, patience, session::Peer { caller, paces, signer }));
         let encode: Encode = |message| Ok(message.into());
         Ok(Response::new(outgoing.map(encode)))

@@ -11,7 +11,7 @@ use syngrad_engine::session::{self, Event, Retry, Task};
 use syngrad_engine::{Round, Units};
 
 use super::{Grant, Run, Worker};
-use crate::reading;
+use crate::reading::{self, Keys};
 use crate::report::{self, Reporter};
 
 /// Time in which a coordinator notices that a worker is dead, with some to spare.
@@ -50,6 +50,9 @@ impl<R: Reporter> Worker<R> {
         }
         self.check_fence(fence)?;
         tracing::debug!(build, "welcomed");
+        // A coordinator that keeps nothing has no log.
+        let keys = self.config.keys.clone().or_else(|| Keys::of(&self.config.security));
+        self.reading.rekey(keys.filter(|_| fence.is_some()));
         self.resume = Some(resume);
         self.trouble = None;
         self.identity_taken = None;
