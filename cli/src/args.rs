@@ -2,6 +2,7 @@
 
 mod bench;
 mod cluster;
+mod consortium;
 mod demo;
 mod guard;
 mod local;
@@ -15,6 +16,10 @@ pub use bench::{
     ThroughputArgs,
 };
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
+pub use consortium::{
+    ActArgs, AuditArgs, AuditCommand, AuthorityCommand, HolderCommand, InitArgs, InviteArgs, InvitePartnerArgs,
+    PartnerCommand, RetireArgs, RevokePartnerArgs, RotateArgs, TicketArgs, TicketCommand,
+};
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
 pub use guard::{InspectArgs, PreflightArgs, Sovereignty, WorkerAt};
 pub use local::{
@@ -71,6 +76,24 @@ pub enum Command {
     /// Run a worker.
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Say who takes part: invite partners, let them take part, or not.
+    #[command(subcommand)]
+    Partner(PartnerCommand),
+    /// Invite those who govern.
+    #[command(subcommand)]
+    Operator(HolderCommand),
+    /// Invite those who ask for predictions.
+    #[command(subcommand)]
+    Client(HolderCommand),
+    /// Read a ticket.
+    #[command(subcommand)]
+    Ticket(TicketCommand),
+    /// Look at what operators have done.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Have one authority follow another.
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
     /// Start, watch and end runs.
     #[command(subcommand)]
     Run(RunCommand),

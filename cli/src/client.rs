@@ -1,6 +1,7 @@
 //! The operator's side of a coordinator: runs are started, read, followed and ended through here, and generated types
 //! go no further.
 
+mod partners;
 mod receipts;
 mod status;
 mod target;
@@ -22,6 +23,7 @@ use tonic::{Response, Status, Streaming};
 
 use crate::failure::Failure;
 
+pub(crate) use partners::{Act, Invite, Partner, Partners, Role, Ruling};
 pub use receipts::{Listing, Piece, Receipts, Shipment};
 pub(crate) use status::rate;
 pub use status::{ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};

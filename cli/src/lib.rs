@@ -5,6 +5,7 @@
 //!                         │                   exit:   eight exit codes
 //!                         ├─ serve, join      the two long-running processes
 //!                         ├─ worker           what the partner's people ask of their workers
+//!                         ├─ init, consortium who takes part
 //!                         ├─ runs, ask        clients of a coordinator, over client
 //!                         ├─ local            the same run with no network
 //!                         └─ demo, bench      fleets of the above
@@ -14,6 +15,7 @@ pub mod args;
 mod ask;
 mod bench;
 pub mod client;
+mod consortium;
 mod data;
 pub mod demo;
 mod doctor;
@@ -22,6 +24,7 @@ mod exit;
 mod explain;
 pub mod failure;
 pub mod fleet;
+mod init;
 mod join;
 mod local;
 pub mod output;
@@ -44,6 +47,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use args::{Cli, Command, CoordinatorCommand, Format, Global};
+use client::Role;
 pub use exit::Exit;
 use failure::Failure;
 use output::Output;
@@ -72,8 +76,15 @@ fn run(arguments: Vec<OsString>, started: Instant) -> Exit {
 fn execute(command: &Command, output: Output, started: Instant) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => demo::run(args, output, started),
+        Command::Coordinator(CoordinatorCommand::Init(args)) => init::run(args, output),
         Command::Coordinator(CoordinatorCommand::Serve(args)) => serve::run(args, output),
         Command::Worker(command) => worker::run(command, output),
+        Command::Partner(command) => consortium::partner(command, output),
+        Command::Operator(command) => consortium::holder(Role::Operator, command, output),
+        Command::Client(command) => consortium::holder(Role::Client, command, output),
+        Command::Ticket(command) => init::ticket(command, output),
+        Command::Audit(command) => consortium::audit(command, output),
+        Command::Authority(command) => consortium::authority(command, output),
         Command::Run(command) => runs::run(command, output),
         Command::Verify(args) => verify::run(args, output),
         Command::Predict(args) => ask::run(args, output),

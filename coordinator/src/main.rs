@@ -29,7 +29,7 @@ struct Args {
     #[arg(long, env = "SYNGRAD_DATA_DIR")]
     data_dir: Option<PathBuf>,
     /// Where runs are kept; in this user's own state folder if absent.
-    #[arg(long, env = "SYNGRAD_STATE_DIR")]
+    #[arg(long = "state", alias = "state-dir", env = "SYNGRAD_STATE_DIR")]
     state_dir: Option<PathBuf>,
     /// Keep nothing: runs are forgotten when the process ends.
     #[arg(long, conflicts_with = "state_dir")]

@@ -65,8 +65,7 @@ impl State {
     /// # Errors
     /// As [`State::open`], and if no folder is named and the system has none for this user.
     pub fn open_named_or_own(folder: Option<&Path>) -> Result<Self, Failure> {
-        let nowhere =
-            "the environment names no folder for state: name one with --state-dir, or keep none with --no-state";
+        let nowhere = "the environment names no folder for state: name one with --state, or keep none with --no-state";
         match folder.map(Path::to_owned).or_else(default_state_dir) {
             Some(folder) => Self::open(&folder),
             None => Err(Failure::new(Code::Usage, nowhere)),

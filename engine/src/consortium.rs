@@ -18,8 +18,8 @@
 //! * Whoever was removed never stands again, and no state lets a partner take part but `active`.
 //! * A certificate is good only as long as this says so: one that was not issued here is none.
 
-mod allowance;
 mod audit;
+mod bucket;
 mod enrolment;
 mod flaw;
 mod government;
@@ -28,12 +28,12 @@ mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use allowance::Allowance;
 pub use audit::{Audit, AuditBroken, AuditEntry};
+pub use bucket::Bucket;
 pub use enrolment::{Enrol, Invite, Issued, Permit, Renew};
 pub use flaw::Flaw;
 use flaw::Flawed;
-pub use government::{Force, Step};
+pub use government::{Force, Ruling};
 pub use record::{
     Admission, Authority, AuthorityId, Certificate, Holder, HolderRecord, Invitation, InvitationId, KeyId, Moment,
     Outlived, Record, Redemption, SecretDigest, Serial, State, Trust, Validity,

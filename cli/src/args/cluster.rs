@@ -5,11 +5,14 @@ use clap::{Args, Subcommand};
 use syngrad_common::transport::DEFAULT_ADDRESS;
 use syngrad_model::Device;
 
+use super::InitArgs;
 use super::guard::{InspectArgs, PreflightArgs, Sovereignty, WorkerAt};
 
 /// `syngrad coordinator …`
 #[derive(Debug, Subcommand)]
 pub enum CoordinatorCommand {
+    /// Found a consortium: its authority, its first operator's credentials, and its state.
+    Init(InitArgs),
     /// Serve workers, operators and clients until SIGTERM or Ctrl-C.
     ///
     /// With `-o json` or `-o jsonl` the first line on standard output is
@@ -53,7 +56,7 @@ pub struct ServeArgs {
     /// Where runs, their rounds and checkpoints are kept: a coordinator that is started again on the same folder goes on
     /// where the last one was killed. If absent, in `$XDG_STATE_HOME/syngrad/coordinator` or
     /// `~/.local/state/syngrad/coordinator`.
-    #[arg(long, env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
+    #[arg(long = "state", alias = "state-dir", env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
     /// Keep nothing: runs are forgotten when the process ends.
     #[arg(long, conflicts_with = "state_dir")]

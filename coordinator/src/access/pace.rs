@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use syngrad_common::limits::{PARTNER_BYTES, PARTNER_BYTES_PER_SECOND, PARTNER_REQUESTS, PARTNER_REQUESTS_PER_SECOND};
 use syngrad_common::{Code, Failure};
-use syngrad_engine::consortium::Allowance;
+use syngrad_engine::consortium::Bucket;
 use syngrad_engine::{PartnerName, Time};
 use tokio::time::Instant;
 
@@ -18,8 +18,8 @@ pub(crate) struct Paces {
 
 #[derive(Debug)]
 struct Pace {
-    requests: Allowance,
-    bytes: Allowance,
+    requests: Bucket,
+    bytes: Bucket,
 }
 
 impl Paces {
@@ -51,8 +51,8 @@ impl Paces {
     fn with<T>(&self, at: Instant, partner: &PartnerName, step: impl FnOnce(&mut Pace, Time) -> T) -> T {
         let now = Time::default().after(at.saturating_duration_since(self.origin));
         let full = || Pace {
-            requests: Allowance::new(now, PARTNER_REQUESTS_PER_SECOND, PARTNER_REQUESTS),
-            bytes: Allowance::new(now, PARTNER_BYTES_PER_SECOND, PARTNER_BYTES),
+            requests: Bucket::new(now, PARTNER_REQUESTS_PER_SECOND, PARTNER_REQUESTS),
+            bytes: Bucket::new(now, PARTNER_BYTES_PER_SECOND, PARTNER_BYTES),
         };
         // What a panic left is whole: a step is one assignment.
         let mut partners = self.partners.lock().unwrap_or_else(PoisonError::into_inner);

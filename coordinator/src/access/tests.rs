@@ -6,8 +6,8 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use syngrad_common::{Code, status};
 use syngrad_engine::consortium::{
-    Admission, AuthorityId, Consortium, Enrol, Holder, InvitationId, Invite, Issued, KeyId, Moment, SecretDigest,
-    Serial, Step,
+    Admission, AuthorityId, Consortium, Enrol, Holder, InvitationId, Invite, Issued, KeyId, Moment, Ruling,
+    SecretDigest, Serial,
 };
 use syngrad_engine::{HolderName, PartnerName, Principal, WorkerId};
 use tonic::body::Body;
@@ -56,8 +56,8 @@ impl People {
         Caller::Known { principal, serial }
     }
 
-    fn step(&mut self, name: &str, step: Step) {
-        self.consortium.apply(&self.consortium.step(&partner(name), step, "a test").expect("it may be"));
+    fn rule(&mut self, name: &str, ruling: Ruling) {
+        self.consortium.apply(&self.consortium.rule(&partner(name), ruling, "a test").expect("it may be"));
     }
 
     fn layer(self) -> AccessLayer {
@@ -78,8 +78,8 @@ fn everybody() -> (AccessLayer, Everybody) {
     let suspended = people.enrol(of("suspended"), Admission::AtOnce);
     let removed = people.enrol(of("removed"), Admission::AtOnce);
     let revoked = people.enrol(of("revoked"), Admission::AtOnce);
-    people.step("suspended", Step::Suspend);
-    people.step("removed", Step::Remove);
+    people.rule("suspended", Ruling::Suspend);
+    people.rule("removed", Ruling::Remove);
     let (change, _) = people.consortium.revoke(Moment(1), &of("revoked"), None).expect("it is there");
     people.consortium.apply(&change);
     let Caller::Known { serial, .. } = active.clone() else { unreachable!("it has a certificate") };

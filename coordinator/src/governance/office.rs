@@ -9,7 +9,7 @@ use syngrad_common::limits::MAX_REASON;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::consortium::{
     Admission, Audit, AuditEntry, AuthorityId, Change, Consortium, Enrol, Force, Holder, HolderRecord, InvitationId,
-    Invite, Moment, Permit, Refusal, Renew, SecretDigest, Serial, Step,
+    Invite, Moment, Permit, Refusal, Renew, Ruling, SecretDigest, Serial,
 };
 use syngrad_engine::{PartnerName, Principal, WorkerId};
 use syngrad_store::{Folder, Recalled, Register};
@@ -171,9 +171,14 @@ impl Office {
         self.consortium.holders().filter_map(partner).collect()
     }
 
-    /// An operator takes a step with a partner; the partner then.
-    pub(crate) fn step(&mut self, actor: &Actor, partner: &PartnerName, step: Step) -> Result<PartnerView, Failure> {
-        let change = self.consortium.step(partner, step, &actor.reason).map_err(|why| refused(&why))?;
+    /// An operator rules on a partner; the partner then.
+    pub(crate) fn rule(
+        &mut self,
+        actor: &Actor,
+        partner: &PartnerName,
+        ruling: Ruling,
+    ) -> Result<PartnerView, Failure> {
+        let change = self.consortium.rule(partner, ruling, &actor.reason).map_err(|why| refused(&why))?;
         self.keep(&change, actor)?;
         let found = self.partners().into_iter().find(|view| view.partner == *partner);
         found.ok_or_else(|| refused(&Refusal::UnknownHolder { holder: Holder::Partner(partner.clone()) }))

@@ -8,7 +8,7 @@ use futures_util::{Stream, stream};
 use syngrad_common::wire::{self, WireError};
 use syngrad_common::{Failure, status};
 use syngrad_engine::PartnerName;
-use syngrad_engine::consortium::{Admission, AuditEntry, Force, State, Step};
+use syngrad_engine::consortium::{Admission, AuditEntry, Force, Ruling, State};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::partner_service_server::PartnerService;
 use tokio::sync::oneshot;
@@ -38,9 +38,9 @@ impl Partners {
         counts.await.map_err(|failure: Failure| status::of(&failure))
     }
 
-    async fn step(&self, actor: Actor, partner: &str, step: Step) -> Result<Option<v1::PartnerRecord>, Status> {
+    async fn rule(&self, actor: Actor, partner: &str, ruling: Ruling) -> Result<Option<v1::PartnerRecord>, Status> {
         let partner = wire::partner_name("partner", partner).map_err(bad)?;
-        let view = self.governed.ask(move |office| office.step(&actor, &partner, step)).await?;
+        let view = self.governed.ask(move |office| office.rule(&actor, &partner, ruling)).await?;
         Ok(Some(encode(&view, &self.connected().await?)))
     }
 }
@@ -79,7 +79,7 @@ impl PartnerService for Partners {
         request: Request<v1::ApprovePartnerRequest>,
     ) -> Result<Response<v1::ApprovePartnerResponse>, Status> {
         let actor = actor(&request, &request.get_ref().reason)?;
-        let partner = self.step(actor, &request.get_ref().partner, Step::Approve).await?;
+        let partner = self.rule(actor, &request.get_ref().partner, Ruling::Approve).await?;
         Ok(Response::new(v1::ApprovePartnerResponse { partner }))
     }
 
@@ -88,7 +88,7 @@ impl PartnerService for Partners {
         request: Request<v1::SuspendPartnerRequest>,
     ) -> Result<Response<v1::SuspendPartnerResponse>, Status> {
         let actor = actor(&request, &request.get_ref().reason)?;
-        let partner = self.step(actor, &request.get_ref().partner, Step::Suspend).await?;
+        let partner = self.rule(actor, &request.get_ref().partner, Ruling::Suspend).await?;
         Ok(Response::new(v1::SuspendPartnerResponse { partner }))
     }
 
@@ -97,7 +97,7 @@ impl PartnerService for Partners {
         request: Request<v1::ResumePartnerRequest>,
     ) -> Result<Response<v1::ResumePartnerResponse>, Status> {
         let actor = actor(&request, &request.get_ref().reason)?;
-        let partner = self.step(actor, &request.get_ref().partner, Step::Resume).await?;
+        let partner = self.rule(actor, &request.get_ref().partner, Ruling::Resume).await?;
         Ok(Response::new(v1::ResumePartnerResponse { partner }))
     }
 
@@ -106,7 +106,7 @@ impl PartnerService for Partners {
         request: Request<v1::RemovePartnerRequest>,
     ) -> Result<Response<v1::RemovePartnerResponse>, Status> {
         let actor = actor(&request, &request.get_ref().reason)?;
-        let partner = self.step(actor, &request.get_ref().partner, Step::Remove).await?;
+        let partner = self.rule(actor, &request.get_ref().partner, Ruling::Remove).await?;
         Ok(Response::new(v1::RemovePartnerResponse { partner }))
     }
 

@@ -11,9 +11,9 @@ use super::{Bar, Change, Consortium, MAX_AUTHORITIES, Whom};
 use crate::id::{PartnerName, WorkerId};
 use crate::principal::Principal;
 
-/// What an operator does with a partner.
+/// How an operator rules on a partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Step {
+pub enum Ruling {
     /// Lets one that waits take part.
     Approve,
     /// Lets one that takes part do so no more, for now.
@@ -24,7 +24,7 @@ pub enum Step {
     Remove,
 }
 
-impl Step {
+impl Ruling {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Approve, Self::Suspend, Self::Resume, Self::Remove];
 
@@ -65,20 +65,20 @@ pub enum Force {
 }
 
 impl Consortium {
-    /// An operator takes a step with a partner. What is so already changes nothing.
+    /// An operator rules on a partner. What is so already changes nothing.
     ///
     /// # Errors
     /// [`Refusal`] if there is no such partner, or it is in no state for that.
-    pub fn step(&self, partner: &PartnerName, step: Step, reason: &str) -> Result<Change, Refusal> {
+    pub fn rule(&self, partner: &PartnerName, ruling: Ruling, reason: &str) -> Result<Change, Refusal> {
         let holder = Holder::Partner(partner.clone());
         let record = self.holders.get(&holder).ok_or_else(|| Refusal::UnknownHolder { holder: holder.clone() })?;
         let from = record.state;
-        let to = match step.from(from) {
+        let to = match ruling.from(from) {
             Some(to) => to,
-            None if step == Step::Resume && from == State::Pending && self.flawed.has(Flaw::PendingResumed) => {
+            None if ruling == Ruling::Resume && from == State::Pending && self.flawed.has(Flaw::PendingResumed) => {
                 State::Active
             }
-            None => return Err(Refusal::WrongState { holder, state: from, doing: step.done() }),
+            None => return Err(Refusal::WrongState { holder, state: from, doing: ruling.done() }),
         };
         if to == from {
             return Ok(Change::default());
@@ -95,7 +95,7 @@ impl Consortium {
                 records.extend(withdrawn(self.invitations.values().filter(|found| found.holder == holder)));
             }
         }
-        let act = Some(format!("{} {holder}, which was {}", step.done(), from.word()));
+        let act = Some(format!("{} {holder}, which was {}", ruling.done(), from.word()));
         let bars = why.map(|why| Bar { whom: Whom::Holder(holder), why }).into_iter().collect();
         Ok(Change { records, act, bars, ..Change::default() })
     }

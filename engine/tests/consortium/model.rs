@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use syngrad_engine::consortium::{
     Admission, AuthorityId, Change, Consortium, Enrol, Flaw, Force, Holder, InvitationId, Invite, Issued, KeyId,
-    Moment, Permit, Record, Refusal, Renew, SecretDigest, Serial, State, Step, Validity,
+    Moment, Permit, Record, Refusal, Renew, Ruling, SecretDigest, Serial, State, Validity,
 };
 use syngrad_engine::{HolderName, PartnerName, Principal, WorkerId};
 
@@ -19,7 +19,7 @@ pub(crate) enum Op {
     Invite { ticket: u8, holder: u8, uses: u32, ttl: u64, admission: Admission },
     Enrol { ticket: u8, knows_secret: bool, key: u8, worker: Option<u8>, fate: Fate },
     Renew { certificate: prop::sample::Index, key: u8, fate: Fate },
-    Step { partner: u8, step: Step },
+    Ruling { partner: u8, ruling: Ruling },
     Revoke { holder: u8, worker: Option<u8> },
     Rotate,
     Retire { force: Force },
@@ -51,7 +51,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         ),
         4 => (any::<prop::sample::Index>(), 0..6u8, fate)
             .prop_map(|(certificate, key, fate)| Op::Renew { certificate, key, fate }),
-        4 => (0..2u8, prop::sample::select(Step::ALL.to_vec())).prop_map(|(partner, step)| Op::Step { partner, step }),
+        4 => (0..2u8, prop::sample::select(Ruling::ALL.to_vec())).prop_map(|(partner, ruling)| Op::Ruling { partner, ruling }),
         2 => (0..5u8, worker()).prop_map(|(holder, worker)| Op::Revoke { holder, worker }),
         1 => Just(Op::Rotate),
         1 => force.prop_map(|force| Op::Retire { force }),
@@ -146,7 +146,7 @@ impl Model {
                 self.enrol(ticket, knows_secret, key, worker, fate)
             }
             Op::Renew { certificate, key, fate } => self.renew(certificate.index(self.papers.len()), key, fate),
-            Op::Step { partner, step } => self.step(&holder(partner), step),
+            Op::Ruling { partner, ruling } => self.rule(&holder(partner), ruling),
             Op::Revoke { holder: of, worker } => self.revoke(&holder(of), worker),
             Op::Rotate => self.rotate(),
             Op::Retire { force } => self.retire(force),
@@ -295,16 +295,16 @@ impl Model {
         Ok(is_kept)
     }
 
-    fn step(&mut self, holder: &Holder, step: Step) -> TestCaseResult {
+    fn rule(&mut self, holder: &Holder, ruling: Ruling) -> TestCaseResult {
         let Holder::Partner(partner) = holder else { return Ok(()) };
-        let to = match (self.states.get(holder), step) {
-            (Some(_), Step::Remove) => Some(State::Removed),
-            (Some(State::Pending | State::Active), Step::Approve) => Some(State::Active),
-            (Some(State::Active | State::Suspended), Step::Suspend) => Some(State::Suspended),
-            (Some(State::Active | State::Suspended), Step::Resume) => Some(State::Active),
+        let to = match (self.states.get(holder), ruling) {
+            (Some(_), Ruling::Remove) => Some(State::Removed),
+            (Some(State::Pending | State::Active), Ruling::Approve) => Some(State::Active),
+            (Some(State::Active | State::Suspended), Ruling::Suspend) => Some(State::Suspended),
+            (Some(State::Active | State::Suspended), Ruling::Resume) => Some(State::Active),
             _ => None,
         };
-        let found = self.real.step(partner, step, "a test");
+        let found = self.real.rule(partner, ruling, "a test");
         self.expect(found, to.is_some())?;
         if let Some(to) = to {
             self.states.insert(holder.clone(), to);

@@ -2,7 +2,7 @@
 
 use syngrad_engine::consortium::{
     Admission, Audit, AuditEntry, AuthorityId, Change, Consortium, Enrol, Holder, InvitationId, Invite, Issued, KeyId,
-    Moment, SecretDigest, Serial, Step,
+    Moment, Ruling, SecretDigest, Serial,
 };
 use syngrad_engine::{ConsortiumName, HolderName, Principal, WorkerId};
 
@@ -97,8 +97,8 @@ fn govern(governed: &mut Governed) {
     }
     let client = invite(4, Holder::Client(name("ward")));
     governed.keep(&governed.consortium.invite(Moment(2), &client).expect("it is invited"));
-    governed.keep(&governed.consortium.step(&partner("beta"), Step::Suspend, "a \"test\"\n").expect("it is active"));
-    governed.keep(&governed.consortium.step(&partner("gamma"), Step::Remove, "").expect("it is there"));
+    governed.keep(&governed.consortium.rule(&partner("beta"), Ruling::Suspend, "a \"test\"\n").expect("it is active"));
+    governed.keep(&governed.consortium.rule(&partner("gamma"), Ruling::Remove, "").expect("it is there"));
     governed.keep(&governed.consortium.rotate(Moment(9), AuthorityId([2; 32])).expect("a new authority"));
 }
 

@@ -10,7 +10,7 @@ use syngrad::failure::Failure;
 use syngrad::verify::Verified;
 use syngrad_common::identity::testing::{Consortium, worker};
 use syngrad_common::identity::{Credentials, SigningKey, VerifyingKey};
-use syngrad_common::transport::{self, Address, Security};
+use syngrad_common::transport::{self, Address, ClientSecurity, ServerSecurity};
 use syngrad_coordinator::{Config, LogKey, Signer, State};
 use syngrad_engine::Principal;
 use syngrad_engine::receipt::{Checks, Fingerprint};
@@ -104,7 +104,7 @@ impl Party {
     fn worker(&self, number: usize, address: &Address) -> syngrad_worker::Config {
         let of = &self.workers[number];
         let Principal::Worker { partner, worker } = of.identity().principal.clone() else { panic!("a worker") };
-        let drawn = syngrad_worker::Config::new(address.clone(), Security::InsecureLoopback, partner);
+        let drawn = syngrad_worker::Config::new(address.clone(), ClientSecurity::InsecureLoopback, partner);
         let key = SigningKey::new(of.key()).expect("an Ed25519 key");
         let log = VerifyingKey::of(&self.consortium.log()).expect("an Ed25519 key");
         let keys = self.has_keys.then_some(Keys { key, log });
@@ -129,7 +129,8 @@ impl<'a> Cluster<'a> {
         let state = State::open(&party.folder.path().join("state")).expect("state");
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let listener = runtime.block_on(transport::listen(any, Security::InsecureLoopback)).expect("a free port");
+        let listener =
+            runtime.block_on(transport::listen(any, &ServerSecurity::InsecureLoopback)).expect("a free port");
         let address = Address::from(listener.local_addr().expect("bound"));
         let (end, ended) = oneshot::channel();
         let serving = runtime.spawn(syngrad_coordinator::serve(listener, party.coordinator(), state, async {

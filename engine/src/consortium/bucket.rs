@@ -6,7 +6,7 @@ const NANOS: u128 = 1_000_000_000;
 
 /// A token bucket. Time is an argument, and never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct Bucket {
     /// Tokens a second.
     rate: u64,
     /// Tokens that it holds at most.
@@ -16,7 +16,7 @@ pub struct Allowance {
     filled: Time,
 }
 
-impl Allowance {
+impl Bucket {
     /// A full bucket of `brim` tokens that `rate` tokens a second flow into.
     ///
     /// # Panics
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn a_full_bucket_gives_its_brim_at_once_and_then_its_rate() {
-        let mut bucket = Allowance::new(seconds(5.0), 10, 3);
-        let taken = |bucket: &mut Allowance, at: f64| bucket.take(seconds(at), 1);
+        let mut bucket = Bucket::new(seconds(5.0), 10, 3);
+        let taken = |bucket: &mut Bucket, at: f64| bucket.take(seconds(at), 1);
         assert!((0..3).all(|_| taken(&mut bucket, 5.0)));
         assert!(!taken(&mut bucket, 5.0) && !taken(&mut bucket, 5.099));
         assert!(taken(&mut bucket, 5.1) && !taken(&mut bucket, 5.1));
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_on_credit_is_waited_for() {
-        let mut bucket = Allowance::new(seconds(0.0), 10, 10);
+        let mut bucket = Bucket::new(seconds(0.0), 10, 10);
         assert_eq!(bucket.take_on_credit(seconds(0.0), 10), seconds(0.0));
         assert_eq!(bucket.take_on_credit(seconds(0.0), 5), seconds(0.5));
         assert_eq!(bucket.take_on_credit(seconds(0.5), 5), seconds(1.0));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_stands_still_or_jumps_gives_nothing_away() {
-        let mut bucket = Allowance::new(seconds(9.0), u64::MAX, 1);
+        let mut bucket = Bucket::new(seconds(9.0), u64::MAX, 1);
         assert!(bucket.take(seconds(9.0), 1) && !bucket.take(seconds(3.0), 1));
         assert!(bucket.take(Time(u64::MAX), 1) && !bucket.take(Time(u64::MAX), 1));
     }
