@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use syngrad_common::wire::Update;
+use syngrad_common::wire::{Signed, Update};
 use syngrad_common::{Code, Failure};
 use syngrad_engine::session::Task;
 use syngrad_engine::spec::UpdateBits;
@@ -61,6 +61,14 @@ pub(crate) struct Released {
     pub(crate) update: Update,
     pub(crate) payload: Bytes,
     pub(crate) record: UpdateRecord,
+}
+
+impl Released {
+    /// The worker stands for it with its key, if it has one.
+    pub(crate) fn sign(&mut self, signed: Option<Signed>) {
+        self.record.sign(signed.as_ref());
+        self.update.signed = signed;
+    }
 }
 
 /// Looks at every update before it is sent.

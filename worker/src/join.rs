@@ -371,7 +371,7 @@ impl<R: Reporter> Worker<R> {
         let released = released.and_then(|mut released| {
             self.border.release(task, released.update.payload_bytes)?;
             let plan = known.prepared.as_deref().map(|prepared| &prepared.plan);
-            released.update.signed = plan.and_then(|plan| self.reading.sign(task, &released.update, plan));
+            released.sign(plan.and_then(|plan| self.reading.sign(task, &released.update, plan)));
             guard.sent(&released);
             Ok(released)
         });

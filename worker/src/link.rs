@@ -55,7 +55,7 @@ pub(crate) struct Link {
 enum State {
     Down,
     Dialing(Pending<Result<Channel, Failure>>),
-    Up { client: Client, outbox: mpsc::Sender<Item>, inbound: Inbound },
+    Up { client: Box<Client>, outbox: mpsc::Sender<Item>, inbound: Inbound },
 }
 
 /// The coordinator may answer a call before it has read anything of it, or only after.
@@ -90,7 +90,7 @@ impl Link {
     /// For calls beside the session, while the link is up.
     pub(crate) fn client(&self) -> Option<Client> {
         match &self.state {
-            State::Up { client, .. } => Some(client.clone()),
+            State::Up { client, .. } => Some(Client::clone(client)),
             State::Down | State::Dialing(_) => None,
         }
     }
@@ -100,7 +100,7 @@ impl Link {
     /// # Errors
     /// [`Failure`] if the link is down or does not take what came before.
     pub(crate) fn send(&self, message: ToCoordinator) -> Result<(), Failure> {
-        self.queue(Item::Message(message))
+        self.queue(Item::Message(Box::new(message)))
     }
 
     /// Queues an update with its payload.
@@ -155,7 +155,7 @@ impl State {
         let (outbox, queued) = mpsc::channel(OUTBOX);
         let Client { mut stub, journal, .. } = client.clone();
         let calling = async move { Ok(stub.session(Outgoing::new(queued, journal)).await?.into_inner()) };
-        Self::Up { client, outbox, inbound: Inbound::Calling(Box::pin(calling)) }
+        Self::Up { client: Box::new(client), outbox, inbound: Inbound::Calling(Box::pin(calling)) }
     }
 }
 

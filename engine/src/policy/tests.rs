@@ -271,7 +271,7 @@ proptest! {
             prop_assert!(found.after >= most * 0.999_99, "{} is much less than {}", found.after, most);
         }
         prop_assert!(clipped.iter().zip(&values).all(|(after, before)| after * before >= 0.0));
-        let mut again = values.clone();
+        let mut again = values;
         clip(&mut again, most);
         prop_assert_eq!(again, clipped);
     }

@@ -54,10 +54,11 @@ proptest! {
             if let Event::Leased(task) = &event {
                 leased.insert(task.lease);
             }
-            match &event {
-                Event::Pause(cause) => _ = pauses.insert(*cause),
-                Event::Resume(cause) => _ = pauses.remove(cause),
-                _ => {}
+            if let Event::Pause(cause) = &event {
+                pauses.insert(*cause);
+            }
+            if let Event::Resume(cause) = &event {
+                pauses.remove(cause);
             }
             for action in desk.send(event) {
                 match action {

@@ -30,11 +30,13 @@ pub struct Found {
 /// [`Failure`] if no worker answers there.
 pub fn ask(folder: &Path, wish: Wish) -> Result<WorkerStatus, Failure> {
     let socket = socket_of(folder);
-    let failed = |why: io::Error| match why.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            Failure::new(Code::NoWorker, format!("no worker runs with the state folder {}", folder.display()))
-        }
-        _ => Failure::new(Code::NoWorker, format!("the worker at {} does not answer: {why}", socket.display())),
+    let failed = |why: io::Error| {
+        let absent = matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+        let why = match absent {
+            true => format!("no worker runs with the state folder {}", folder.display()),
+            false => format!("the worker at {} does not answer: {why}", socket.display()),
+        };
+        Failure::new(Code::NoWorker, why)
     };
     exchange(&socket, wish).map_err(failed)
 }

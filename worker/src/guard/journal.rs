@@ -93,7 +93,7 @@ impl Journal {
         if let Some(writing) = &self.0 {
             let mut failed = writing.failed.clone();
             if let Ok(failure) = failed.wait_for(Option::is_some).await {
-                return failure.clone().unwrap_or_else(|| closed());
+                return failure.clone().unwrap_or_else(closed);
             }
         }
         std::future::pending().await

@@ -18,7 +18,7 @@ use crate::guard::{FrameOf, Journal, Record, Released, Sent, UpdateRecord};
 #[derive(Debug)]
 pub(super) enum Item {
     /// One message.
-    Message(ToCoordinator),
+    Message(Box<ToCoordinator>),
     /// An update and its payload.
     Update(Box<Released>),
 }
@@ -62,7 +62,7 @@ impl Stream for Outgoing {
         }
         let Poll::Ready(item) = self.queued.poll_recv(cx) else { return Poll::Pending };
         Poll::Ready(item.and_then(|item| match item {
-            Item::Message(message) => self.let_go(message, None),
+            Item::Message(message) => self.let_go(*message, None),
             Item::Update(released) => {
                 let Released { update, payload, record } = *released;
                 self.payload = payload;

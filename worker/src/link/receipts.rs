@@ -15,7 +15,7 @@ use crate::guard::Record;
 /// That the log of `run` with `seen` records is the beginning of that with `size`.
 pub(crate) async fn proof(client: Client, run: RunId, seen: u64, size: u64) -> Result<Vec<Digest>, Failure> {
     let request = v1::GetHeadRequest { run: Bytes::copy_from_slice(&run.0), seen_size: seen, size };
-    client.journal.record(|| Record::of_get_head(run, size, request.encoded_len() as u64))?;
+    client.journal.record(|| Record::of_get_head(run, seen, size, request.encoded_len() as u64))?;
     let mut receipts = ReceiptServiceClient::new(client.channel).max_decoding_message_size(MAX_MESSAGE);
     let answer = receipts.get_head(request).await.map_err(|status| failure_of(&status))?;
     Ok(decode_path(&answer.into_inner().consistency)?)

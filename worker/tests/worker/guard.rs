@@ -88,11 +88,8 @@ fn kind(request: &v1::SessionRequest) -> &'static str {
 }
 
 fn updates(journal: &Inspection) -> Vec<&UpdateRecord> {
-    let of = |sent| match sent {
-        &Sent::Update(ref update) => Some(update.as_ref()),
-        _ => None,
-    };
-    journal.records.iter().filter_map(|record| of(&record.sent)).collect()
+    let records = journal.records.iter();
+    records.filter_map(|record| if let Sent::Update(update) = &record.sent { Some(&**update) } else { None }).collect()
 }
 
 #[tokio::test]

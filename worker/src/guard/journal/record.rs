@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use syngrad_common::wire::{FetchShard, Hello, Ready, ToCoordinator, Update};
+use syngrad_common::wire::{FetchShard, Hello, Ready, Signed, ToCoordinator, Update};
 use syngrad_engine::{Layout, LeaseId, Round, RunId};
 
 /// A message that left.
@@ -83,6 +83,8 @@ pub enum Sent {
     GetHead {
         /// The run.
         run: String,
+        /// Records of the log that this worker has seen.
+        seen: u64,
         /// Records in the log that the proof is for.
         size: u64,
     },
@@ -113,6 +115,8 @@ pub struct UpdateRecord {
     pub saturated: u64,
     /// What is summed in it.
     pub units: Vec<UnitNorm>,
+    /// The worker's signature over it and over the params that it was computed from, if it has a key.
+    pub signature: Option<String>,
 }
 
 /// A unit in an update.
@@ -185,8 +189,8 @@ impl Record {
     }
 
     /// A request for a proof.
-    pub(crate) fn of_get_head(run: RunId, size: u64, bytes: u64) -> Self {
-        Self { bytes, ..Self::now(Sent::GetHead { run: run.to_string(), size }) }
+    pub(crate) fn of_get_head(run: RunId, seen: u64, size: u64, bytes: u64) -> Self {
+        Self { bytes, ..Self::now(Sent::GetHead { run: run.to_string(), seen, size }) }
     }
 
     /// The kind of message, as the journal names it.
@@ -235,7 +239,14 @@ impl UpdateRecord {
             loss_sum: update.loss_sum,
             saturated: update.saturated,
             units,
+            signature: None,
         }
+    }
+
+    /// The worker stands for the update with its key.
+    pub(crate) fn sign(&mut self, signed: Option<&Signed>) {
+        let hex = |signed: &Signed| signed.signature.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.signature = signed.map(hex);
     }
 }
 
