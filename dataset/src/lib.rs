@@ -6,10 +6,12 @@
 //! A feature is a byte, and the networks see it as byte / 255 ([`widen`]): that scaling is part of a model's input
 //! contract.
 
+#[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod idx;
 pub mod mnist;
 mod payload;
+#[cfg(feature = "picture")]
 pub mod picture;
 pub mod private;
 pub mod qmnist;

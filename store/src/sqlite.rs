@@ -339,6 +339,7 @@ fn error(file: &Path, doing: &str, why: &rusqlite::Error) -> StoreError {
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::QueryReturnedNoRows
+            | rusqlite::Error::Utf8Error(..)
     );
     match why.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full { why: why.to_string() },

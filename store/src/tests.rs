@@ -213,6 +213,19 @@ fn a_database_that_is_none_is_refused_in_words() {
 }
 
 #[test]
+fn a_schema_that_is_no_text_any_more_is_damage() {
+    let path = folder();
+    a_run(path.path());
+    let database = rusqlite::Connection::open(path.path().join("state.sqlite")).expect("the database");
+    database.pragma_update(None, "writable_schema", true).expect("a pragma");
+    let change = "UPDATE sqlite_schema SET sql = replace(sql, 'stopped', CAST(x'ff' AS TEXT)) WHERE name = 'runs'";
+    assert_eq!(database.execute(change, []).expect("the schema can be written"), 1);
+    drop(database);
+    let refused = unfinished(path.path()).map(drop);
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
+}
+
+#[test]
 fn a_later_schema_is_left_alone() {
     let path = folder();
     a_run(path.path());

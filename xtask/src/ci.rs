@@ -33,6 +33,8 @@ pub enum Level {
     Chaos,
     /// A real coordinator is crashed at a sample of its durable steps, and loses nothing.
     Crashpoints,
+    /// Decoders and state machines survive minutes of anything.
+    Fuzz,
 }
 
 /// A level that did not pass.
@@ -76,6 +78,7 @@ impl fmt::Display for Level {
             Self::Demo => "demo",
             Self::Chaos => "chaos",
             Self::Crashpoints => "crashpoints",
+            Self::Fuzz => "fuzz",
         })
     }
 }
@@ -95,6 +98,8 @@ impl Level {
             Self::Demo => cargo("demo -o json", &[]),
             Self::Chaos => cargo("xtask chaos --seeds 20", &[]),
             Self::Crashpoints => cargo("xtask crashpoints --sample 30", &[]),
+            // Six minutes at most, the build included.
+            Self::Fuzz => cargo("xtask fuzz --minutes 5", &[]),
         }
     }
 }

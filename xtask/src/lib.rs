@@ -5,12 +5,14 @@
 //! * [`sim`]: worlds in which things go wrong, by the thousand
 //! * [`chaos`]: real processes to which things are done
 //! * [`crashpoints`]: each durable step of a real coordinator, failed
+//! * [`fuzz`]: decoders and state machines, fed with anything
 //! * [`ci`]: the levels that a change passes before it lands
 
 pub mod chaos;
 pub mod ci;
 mod cluster;
 pub mod crashpoints;
+pub mod fuzz;
 mod ledger;
 pub mod licences;
 mod processes;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::ci::{self, Level};
-use xtask::{chaos, crashpoints, sim};
+use xtask::{chaos, crashpoints, fuzz, sim};
 
 /// Chores of the repository.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Chore {
     Chaos(chaos::Arguments),
     /// Crash a real coordinator at each of its durable steps
     Crashpoints(crashpoints::Arguments),
+    /// Feed decoders and state machines with anything
+    Fuzz(fuzz::Arguments),
     /// Run the levels that a change passes before it lands
     Ci {
         /// Levels to run, in this order; all if none is named
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Chore::Sim(worlds) => return report(sim::run(&worlds, &mut io::stdout())),
         Chore::Chaos(worlds) => return report(chaos::run(&worlds, &mut io::stdout())),
         Chore::Crashpoints(points) => return report(crashpoints::run(&points, &mut io::stdout())),
+        Chore::Fuzz(targets) => return report(fuzz::run(&targets, &mut io::stdout())),
         Chore::Ci { levels } => levels,
     };
     report(ci::run(&levels, &mut io::stdout()))

@@ -99,6 +99,9 @@ impl TrainingState {
         let mut reader = Reader { bytes, at: 0 };
         reader.header(&layout)?;
         let round = Round(u32::from_le_bytes(reader.array("round")?));
+        if round.0 > course.rounds {
+            return Err(DecodeError::OtherRun { part: "number of rounds" });
+        }
         let grid = reader.grid(&layout, plan)?;
         let expected = if round.0 == 0 { UpdateBits::ThirtyTwo } else { course.update_bits };
         if grid.bits() != expected {

@@ -230,6 +230,7 @@ fn damaged_and_foreign_bytes_are_refused() {
     };
     assert_eq!(decode(&spec, layout(), &with(0, b'X')), DecodeError::Foreign);
     assert_eq!(decode(&spec, layout(), &with(4, 9)), DecodeError::Version { found: 9 });
+    assert_eq!(decode(&spec, layout(), &with(41, 0xff)), DecodeError::OtherRun { part: "number of rounds" });
     assert_eq!(decode(&spec, layout(), &with(42, 7)), DecodeError::OtherRun { part: "width" });
     assert_eq!(decode(&spec, layout(), &with(43, 1)), DecodeError::OtherRun { part: "number of units" });
     let eight = RunSpec { update_bits: UpdateBits::Eight, ..spec.clone() };

@@ -14,6 +14,7 @@ const PROTO_IS_NAMED_IN: &[(&str, &str)] = &[
     ("worker/tests/", "hostile coordinators speak the wire by hand"),
     ("cli/src/client", "the operator's calls"),
     ("cli/src/predict", "a client of the inference service like any other"),
+    ("fuzz/src/wire", "anything is decoded as each message"),
     ("tests/", "hostile peers speak the wire by hand"),
 ];
 

@@ -12,6 +12,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("model", &["engine", "dataset"]),
     ("common", &["engine", "proto"]),
     ("store", &["engine", "common"]),
+    ("fuzz", &["engine", "proto", "dataset", "common", "store"]),
     ("coordinator", &["engine", "proto", "dataset", "model", "common", "store"]),
     ("worker", &["engine", "proto", "dataset", "model", "common"]),
     ("cli", &["engine", "proto", "dataset", "model", "common", "coordinator", "worker"]),
@@ -135,7 +136,11 @@ pub(crate) fn lints(tree: &Tree) -> Vec<Finding> {
     let root = tree.text("Cargo.toml").and_then(|text| text.parse::<Table>().ok());
     let forbids = |root: &Table| get(root, &["workspace", "lints", "rust", "unsafe_code"]) == Some("forbid".into());
     let allowed = root.filter(|root| !forbids(root));
-    missing.chain(allowed.map(|_| Finding::of("Cargo.toml", "unsafe_code is not forbidden any more"))).collect()
+    let allowed = allowed.map(|_| Finding::of("Cargo.toml", "unsafe_code is not forbidden any more"));
+    // A fuzzing program is libFuzzer's entry point, which is unsafe; what it calls is ours, and forbids it.
+    let fuzzed = tree.text("fuzz/src/lib.rs").filter(|text| !text.contains("\n#![forbid(unsafe_code)]\n"));
+    let fuzzed = fuzzed.map(|_| Finding::of("fuzz/src/lib.rs", "unsafe_code is not forbidden any more"));
+    missing.chain(allowed).chain(fuzzed).collect()
 }
 
 #[cfg(test)]
@@ -201,5 +206,7 @@ mod tests {
         assert_eq!(lints(&with("worker/Cargo.toml", "[lints]\nworkspace = true")), []);
         assert_eq!(lints(&with("Cargo.toml", "[workspace.lints.rust]\nunsafe_code = \"warn\"")).len(), 1);
         assert_eq!(lints(&with("Cargo.toml", "[workspace.lints.rust]\nunsafe_code = \"forbid\"")), []);
+        assert_eq!(lints(&with("fuzz/src/lib.rs", "//! Targets.\npub mod wire;\n")).len(), 1);
+        assert_eq!(lints(&with("fuzz/src/lib.rs", "//! Targets.\n#![forbid(unsafe_code)]\n")), []);
     }
 }

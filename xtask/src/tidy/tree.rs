@@ -24,6 +24,9 @@ pub struct TreeError {
     source: io::Error,
 }
 
+/// What fuzzing leaves; a repository ignores it.
+const MADE: &[&str] = &["fuzz/artifacts", "fuzz/corpus", "fuzz/coverage", "fuzz/Cargo.lock"];
+
 /// In a second working tree of a repository this is a file, which says where the repository is.
 const GIT: &str = ".git";
 
@@ -48,10 +51,10 @@ impl Tree {
             let kind = entry.file_type().map_err(at(entry.path()))?;
             if kind.is_dir() {
                 let ours = !name.starts_with('.') || HIDDEN.contains(&name.as_str());
-                if ours && path != "target" {
+                if ours && name != "target" && !MADE.contains(&path.as_str()) {
                     self.read_folder(root, &path)?;
                 }
-            } else if kind.is_file() && path != GIT {
+            } else if kind.is_file() && path != GIT && !MADE.contains(&path.as_str()) {
                 self.add(path, fs::read(entry.path()).map_err(at(entry.path()))?);
             }
         }

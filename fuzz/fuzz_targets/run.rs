@@ -1,0 +1,5 @@
+//! A run's decisions, event by event.
+#![no_main]
+#![allow(unsafe_code, reason = "libFuzzer's entry point")]
+
+libfuzzer_sys::fuzz_target!(init: syngrad_fuzz::sow("run"), |data: &[u8]| syngrad_fuzz::run::check(data));
