@@ -86,7 +86,10 @@ impl fmt::Display for Level {
 impl Level {
     fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Fmt => cargo("fmt --all --check", &[]),
+            Self::Fmt => {
+                cargo("fmt --all --check", &[])?;
+                cargo("fmt --check --manifest-path fuzz/Cargo.toml", &[])
+            }
             Self::Tidy => tidy(),
             Self::Licences => licences(),
             Self::Clippy => cargo("clippy --workspace --all-targets --locked -- -D warnings", &[]),
