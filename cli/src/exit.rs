@@ -1,7 +1,5 @@
-//! How a process ends: eight numbers that scripts can rely on, and what a bug looks like.
+//! How a process ends: eight numbers that scripts can rely on.
 
-use std::io::Write as _;
-use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -63,29 +61,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Runs the program; a panic ends it with [`Exit::Bug`] and words that say that it is ours to mend.
-pub(crate) fn guarded(program: impl FnOnce() -> Exit) -> Exit {
-    let default = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        default(panic);
-        let version = env!("CARGO_PKG_VERSION");
-        // Standard error may be gone; there is nobody else to tell.
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "this is a bug in syngrad {version}, not a mistake of yours: please report the lines above; \
-             RUST_BACKTRACE=1 makes them more useful"
-        );
-    }));
-    panic::catch_unwind(AssertUnwindSafe(program)).unwrap_or(Exit::Bug)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_a_bug() {
-        assert_eq!(guarded(|| panic!("planted")), Exit::Bug);
-        assert_eq!(guarded(|| Exit::Ok), Exit::Ok);
+    fn a_code_ends_as_its_number_says() {
+        use syngrad_common::error::Exit as Of;
+        for of in [Of::Failed, Of::Usage, Of::Unreachable, Of::NotAllowed, Of::TimedOut, Of::Conflict, Of::Bug] {
+            assert_eq!(Exit::from(of).code(), of as u8);
+        }
     }
 }

@@ -51,12 +51,14 @@ use client::Role;
 pub use exit::Exit;
 use failure::Failure;
 use output::Output;
+use syngrad_common::bug;
 
 /// Runs the program with the process's own arguments.
 #[must_use]
 pub fn main() -> ExitCode {
     let started = Instant::now();
-    exit::guarded(|| output::written(run(std::env::args_os().collect(), started))).into()
+    bug::ends_the_process();
+    output::written(run(std::env::args_os().collect(), started)).into()
 }
 
 fn run(arguments: Vec<OsString>, started: Instant) -> Exit {

@@ -6,9 +6,10 @@
 //! * [`identity`]: keys, certificates, authorities and tickets
 //! * [`error`], [`status`]: stable codes, and how they travel
 //! * [`config`]: run specs as text; [`archive`]: what is exported of a run
-//! * [`telemetry`][]: logs
+//! * [`telemetry`][]: logs; [`bug`]: what a panic does
 
 pub mod archive;
+pub mod bug;
 pub mod codec;
 pub mod config;
 pub mod error;

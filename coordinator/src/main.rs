@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use syngrad_common::telemetry::Format;
 use syngrad_common::transport::{self, DEFAULT_ADDRESS, ServerSecurity};
-use syngrad_common::{Code, Failure, telemetry};
+use syngrad_common::{Code, Failure, bug, telemetry};
 use syngrad_coordinator::{Config, State, serve};
 use syngrad_model::Device;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +40,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
+    bug::ends_the_process();
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()
     {

@@ -166,7 +166,8 @@ fn keep(folder: &Path) -> std::result::Result<(), StoreError> {
     let seen = Entry { version, evaluations: vec![point()], ..Entry::default() };
     order(Entry { progress: Some(Box::new(progress())), ..seen }, None);
     let report = Report { saturated: 1, loss: (0.5, 8) };
-    let spooled = ToSpool { round: Round(1), unit: Unit(1), payload: Bytes::from_static(PAYLOAD), report };
+    let spooled =
+        ToSpool { round: Round(1), unit: Unit(1), payload: Bytes::from_static(PAYLOAD), report, contribution: vec![1] };
     order(Entry::default(), Some(Bulk::Update(spooled)));
     keeper.finish()
 }

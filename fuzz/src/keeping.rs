@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use syngrad_engine::keeping::{
-    Action, Begun, Cadence, Contents, Counted, Event, Keeping, Origin, RunEnd, Setback, Step, Storage, Trouble, Writing,
+    Action, Begun, Cadence, Contents, Counted, Event, Keeping, Origin, Rows, RunEnd, Setback, Step, Storage, Trouble,
+    Writing,
 };
 use syngrad_engine::spec::Durability;
 use syngrad_engine::state::Commit;
@@ -35,6 +36,7 @@ fn begun(input: &mut Unstructured<'_>) -> Result<Begun> {
         units: 4,
         checkpoint_rounds: input.int_in_range(1..=4)?,
         checkpoint_time: Duration::from_millis(input.int_in_range(0..=10_000)?),
+        rows: *input.choose(&[Rows::Paced, Rows::EachRound])?,
         durability: *input.choose(&[Durability::Checkpoint, Durability::EveryRound])?,
     };
     let origin = *input.choose(&[Origin::Asked, Origin::Resumed])?;

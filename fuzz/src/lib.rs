@@ -10,10 +10,12 @@
 
 pub mod aggregate;
 pub mod database;
+pub mod identity;
 pub mod idx;
 pub mod keeping;
 pub mod names;
 pub mod payload;
+pub mod receipt;
 pub mod run;
 pub mod session;
 pub mod spec;
@@ -37,10 +39,12 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "aggregate", check: aggregate::check, seeds: aggregate::seeds },
     Target { name: "database", check: database::check, seeds: database::seeds },
+    Target { name: "identity", check: identity::check, seeds: identity::seeds },
     Target { name: "idx", check: idx::check, seeds: idx::seeds },
     Target { name: "keeping", check: keeping::check, seeds: keeping::seeds },
     Target { name: "names", check: names::check, seeds: names::seeds },
     Target { name: "payload", check: payload::check, seeds: payload::seeds },
+    Target { name: "receipt", check: receipt::check, seeds: receipt::seeds },
     Target { name: "run", check: run::check, seeds: run::seeds },
     Target { name: "session", check: session::check, seeds: session::seeds },
     Target { name: "spec", check: spec::check, seeds: spec::seeds },

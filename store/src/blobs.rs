@@ -12,7 +12,7 @@ use syngrad_engine::Digest;
 use syngrad_engine::digest::Domain;
 use tokio::runtime::Builder;
 
-use super::StoreError;
+use super::{StoreError, folder};
 
 /// The blobs of one folder. For threads that may wait.
 #[derive(Debug)]
@@ -21,11 +21,11 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    /// The blobs in `folder`, which is made if it is not there.
-    pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
-        let making = format!("making {}", folder.display());
-        std::fs::create_dir_all(folder).map_err(|why| StoreError::io(&making, &why))?;
-        let objects = LocalFileSystem::new_with_prefix(folder).map_err(|why| failed("opening the blobs", &why))?;
+    /// The blobs in the folder `at`, which is made if it is not there.
+    pub(crate) fn open(at: &Path) -> Result<Self, StoreError> {
+        let making = format!("making {}", at.display());
+        folder::make(at).map_err(|why| StoreError::io(&making, &why))?;
+        let objects = LocalFileSystem::new_with_prefix(at).map_err(|why| failed("opening the blobs", &why))?;
         Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
     }
 

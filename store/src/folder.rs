@@ -128,7 +128,7 @@ impl Folder {
         let failed = |doing: &str, path: &Path, why: &std::io::Error| {
             StoreError::io(&format!("{doing} {}", path.display()), why)
         };
-        std::fs::create_dir_all(path).map_err(|why| failed("making", path, &why))?;
+        make(path).map_err(|why| failed("making", path, &why))?;
         let lock_file = path.join("lock");
         let lock = File::options().create(true).truncate(false).read(true).write(true).open(&lock_file);
         let lock = lock.map_err(|why| failed("opening", &lock_file, &why))?;
@@ -273,6 +273,16 @@ impl Folder {
         }
         Ok(None)
     }
+}
+
+/// Makes a folder, and those around it that are not there, so that a power cut does not take them back.
+pub(crate) fn make(folder: &Path) -> io::Result<()> {
+    let is_missing = |at: &&Path| !at.as_os_str().is_empty() && !at.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    std::fs::create_dir_all(folder)?;
+    let around =
+        |made: &Path| made.parent().filter(|at| !at.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    missing.into_iter().try_for_each(|made| File::open(around(made))?.sync_all())
 }
 
 /// Holds the database to the folder that it was made in: whose it is stands in the lock's file too.

@@ -99,8 +99,8 @@ impl Keeper {
     /// Why something could not be kept; whoever has stopped listening heard of it from nobody else.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.orders = None;
-        // A panic has been printed by then.
-        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())))
+        let panicked = |_| Err(StoreError::Io { doing: "keeping".to_owned(), why: "its thread panicked".to_owned() });
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(panicked))
     }
 }
 

@@ -9,9 +9,10 @@ mod writing;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
-use syngrad_engine::keeping::Epoch;
+use syngrad_engine::keeping::{Epoch, Trouble};
 use syngrad_engine::run::{Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
@@ -144,8 +145,9 @@ fn draw_epoch(connection: &mut Connection) -> rusqlite::Result<(Uuid, Epoch)> {
     Ok(found)
 }
 
-impl Store for Sqlite {
-    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<Option<u64>, StoreError> {
+impl Sqlite {
+    /// See [`Store::keep`].
+    fn keep_whole(&mut self, run: RunId, entry: &Entry) -> Result<Option<u64>, StoreError> {
         let (file, ours) = (self.file.clone(), self.epoch);
         let failed = |why: rusqlite::Error| error(&file, "keeping a round", &why);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
@@ -157,6 +159,19 @@ impl Store for Sqlite {
             self.empty_log()?;
         }
         Ok(number)
+    }
+}
+
+impl Store for Sqlite {
+    fn keep(&mut self, run: RunId, entry: &Entry) -> Result<Option<u64>, StoreError> {
+        let kept = self.keep_whole(run, entry);
+        if kept.as_ref().is_err_and(|why| why.trouble() == Trouble::Broken) {
+            // After a failed sync nobody knows what of the file is on the disk, and a second one that succeeds proves
+            // nothing. So nothing more is written to it, not even the log into the database when it is closed. It fails
+            // only where there is no connection any more.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        kept
     }
 
     fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -1,5 +1,6 @@
 //! Folders of state: what is found again, what is refused, and what gives way.
 
+mod failure;
 mod log;
 mod receipts;
 mod register;
@@ -213,19 +214,6 @@ fn a_database_that_is_none_is_refused_in_words() {
 }
 
 #[test]
-fn a_schema_that_is_no_text_any_more_is_damage() {
-    let path = folder();
-    a_run(path.path());
-    let database = rusqlite::Connection::open(path.path().join("state.sqlite")).expect("the database");
-    database.pragma_update(None, "writable_schema", true).expect("a pragma");
-    let change = "UPDATE sqlite_schema SET sql = replace(sql, 'stopped', CAST(x'ff' AS TEXT)) WHERE name = 'runs'";
-    assert_eq!(database.execute(change, []).expect("the schema can be written"), 1);
-    drop(database);
-    let refused = unfinished(path.path()).map(drop);
-    assert!(matches!(refused, Err(StoreError::Damaged { .. })), "{refused:?}");
-}
-
-#[test]
 fn a_later_schema_is_left_alone() {
     let path = folder();
     a_run(path.path());
@@ -263,20 +251,6 @@ fn a_blob_that_a_crash_left_behind_is_deleted() {
     assert_eq!(blob_files(path.path()).len(), 3);
     drop(Folder::open(path.path()).expect("the folder"));
     assert_eq!(blob_files(path.path()).len(), 2);
-}
-
-#[test]
-fn what_cannot_be_kept_when_nobody_listens_any_more_is_not_passed_over() {
-    let path = folder();
-    let folder = Folder::open(path.path()).expect("a new folder");
-    std::fs::remove_dir_all(path.path().join("blobs")).expect("the blobs can be deleted");
-    std::fs::write(path.path().join("blobs"), "no folder").expect("a file can be written");
-    let keeper = Keeper::start(folder, |_| Told::Nobody).expect("a thread can be started");
-    let layout =
-        Arc::new(Layout::new(vec![Tensor { name: "noop".into(), shape: [3].into() }]).expect("a small layout"));
-    keeper.keep(Order { run: RUN, entry: Entry::default(), bulk: Some(Bulk::State(Box::new(state(layout)))) });
-    let why = keeper.finish().expect_err("there is no folder for the blob");
-    assert!(matches!(why, StoreError::Io { .. }), "{why}");
 }
 
 fn state(layout: Arc<Layout>) -> syngrad_engine::state::TrainingState {

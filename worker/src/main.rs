@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use syngrad_common::telemetry::{self, Format};
 use syngrad_common::transport::{Address, ClientSecurity};
-use syngrad_common::{Code, Failure};
+use syngrad_common::{Code, Failure, bug};
 use syngrad_engine::PartnerName;
 use syngrad_model::Device;
 use syngrad_worker::{
@@ -46,6 +46,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    bug::ends_the_process();
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
