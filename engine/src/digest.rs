@@ -43,6 +43,8 @@ pub enum Domain {
     Secret,
     /// The chain of administrative acts.
     Audit,
+    /// Not of a thing: which updates are audited, and by whom, drawn from a secret.
+    AuditDraw,
 }
 
 impl Domain {
@@ -65,6 +67,7 @@ impl Domain {
             Self::Ticket => "syngrad v1 ticket",
             Self::Secret => "syngrad v1 secret",
             Self::Audit => "syngrad v1 audit",
+            Self::AuditDraw => "syngrad v1 audit draw",
         }
     }
 }

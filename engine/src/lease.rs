@@ -159,6 +159,15 @@ pub fn hand_out(
     given
 }
 
+/// Who of the candidates would finish `units` units first, on top of what they are busy with; the oldest of several.
+#[must_use]
+pub fn soonest(units: u32, candidates: &[Candidate<'_>]) -> Option<MemberId> {
+    let finish = |of: &Candidate<'_>| (of.load.saturating_add(units), of.speed);
+    let first = with_known_speeds(candidates)
+        .min_by(|left, right| compare(finish(left), finish(right)).then_with(|| left.member.cmp(&right.member)));
+    first.map(|of| of.member)
+}
+
 /// The longest `units / speed` as a fraction. A holder without a known speed is gone, and takes for ever.
 fn slowest(counts: &BTreeMap<MemberId, u32>, speeds: &BTreeMap<MemberId, u64>) -> (u32, u64) {
     let times = counts.iter().map(|(member, &units)| (units, speeds.get(member).copied().unwrap_or(0)));

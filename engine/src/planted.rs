@@ -84,12 +84,30 @@ pub enum Bug {
     SkippedUnitsForgotten,
     /// A round that the ledger has may leave units out when it is computed again.
     SkipsAgain,
+    /// A round closes while audits of it are open.
+    AuditNotAwaited,
+    /// The worker of an audit is of the audited partner.
+    AuditedByItself,
+    /// The update of an auditor counts, too.
+    AuditCounted,
+    /// Nobody is asked again when an auditor leaves.
+    LostAuditKept,
+    /// Nobody else is asked when an auditor takes too long.
+    OverdueAuditKept,
+    /// An audit lapses as soon as its auditor leaves.
+    AuditLapsesEarly,
+    /// An update that an audit has shown to be wrong stays in the sum.
+    RetractionForgotten,
+    /// The one whose update is right is dismissed.
+    InnocentDismissed,
+    /// A partner that an audit has caught may come back.
+    CaughtComesBack,
 }
 
 impl Bug {
     /// All of them.
     #[cfg(feature = "simulation")]
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 46] = [
         Self::DuplicateCounted,
         Self::StaleRoundCounted,
         Self::FutureRoundCounted,
@@ -127,6 +145,15 @@ impl Bug {
         Self::EndNotKept,
         Self::SkippedUnitsForgotten,
         Self::SkipsAgain,
+        Self::AuditNotAwaited,
+        Self::AuditedByItself,
+        Self::AuditCounted,
+        Self::LostAuditKept,
+        Self::OverdueAuditKept,
+        Self::AuditLapsesEarly,
+        Self::RetractionForgotten,
+        Self::InnocentDismissed,
+        Self::CaughtComesBack,
     ];
 }
 

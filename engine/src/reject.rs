@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::digest::Digest;
-use crate::id::{LeaseId, PartnerName, Round, Unit};
+use crate::id::{LeaseId, PartnerName, Round, Unit, Units};
 
 /// Why something a worker did was refused. `Display` says it in words a person acts on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,15 @@ pub enum Rejection {
         /// Digest of the round's params.
         expected: Digest,
     },
+    /// An audit has shown that an update of the partner is not what its units give: the partner is out of the run.
+    WrongUpdate {
+        /// The partner.
+        partner: PartnerName,
+        /// The update's round.
+        round: Round,
+        /// The update's units.
+        units: Units,
+    },
 }
 
 impl Rejection {
@@ -89,6 +98,12 @@ impl Rejection {
     #[must_use]
     pub fn is_late(&self) -> bool {
         matches!(self, Self::StaleRound { .. } | Self::RoundClosed { .. })
+    }
+
+    /// Whether it holds for the rest of the run: coming back is of no use.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::WrongUpdate { .. })
     }
 }
 
@@ -125,6 +140,26 @@ impl fmt::Display for Rejection {
                 write!(f, "the update is of params {found}; the round's are {expected}")
             }
             Self::BadPayload { why } => write!(f, "the payload is not what its header says: {why}"),
+            Self::WrongUpdate { partner, round, units } => write!(
+                f,
+                "the update of {} of round {round} that partner {partner} sent is not what these units give; its workers \
+                 take no further part in this run",
+                name_units(units)
+            ),
         }
+    }
+}
+
+/// Units that a sentence names.
+const MAX_NAMED: usize = 8;
+
+/// The first few units, and how many more there are.
+fn name_units(units: &Units) -> String {
+    let named: Vec<String> = units.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = units.len().saturating_sub(MAX_NAMED);
+    let noun = if units.len() == 1 { "unit" } else { "units" };
+    match more {
+        0 => format!("{noun} {}", named.join(", ")),
+        more => format!("{noun} {} and {more} more", named.join(", ")),
     }
 }

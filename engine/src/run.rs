@@ -30,6 +30,7 @@
 //! * Units of private samples are leased to their owner's workers only. Nobody else could compute them.
 //! * Every wait has a reason ([`Run::waiting_for`]) and an end ([`Run::deadline`], or an action that the shell owes).
 
+mod audit;
 mod conduct;
 mod invariants;
 mod leasing;
@@ -38,9 +39,11 @@ mod message;
 mod overdue;
 mod participation;
 mod round;
+mod waiting;
 
 use std::collections::BTreeMap;
 
+pub use audit::{AuditCounters, AuditRule, AuditSeed, Caught, Finding};
 pub use invariants::Invariant;
 pub use message::*;
 
@@ -50,11 +53,12 @@ use crate::planted::{Bug, Planted};
 use crate::reject::Rejection;
 use crate::spec::OnMissing;
 use crate::straggler::Spread;
+use audit::Lapse;
 use conduct::Conduct;
 use member::{Member, Members};
 use message::name_some;
 use participation::Participations;
-use round::OpenRound;
+use round::{OpenRound, Standing};
 
 /// Rounds between looks at whether the measured speeds are worth moving units for.
 const REPLAN_EVERY: u32 = 16;
@@ -77,6 +81,8 @@ pub struct Run {
     open_by: Option<Time>,
     participations: Participations,
     conduct: Conduct,
+    /// Partners whose update an audit has shown to be wrong.
+    caught: BTreeMap<PartnerName, Caught>,
     /// How far from what was expected answers are.
     spread: Spread,
     /// The round that this process opens first.
@@ -116,6 +122,7 @@ impl Run {
             open_by: None,
             participations: Participations::default(),
             conduct: Conduct::default(),
+            caught: BTreeMap::new(),
             spread: Spread::default(),
             first: Round(0),
             settled: Round(0),
@@ -163,6 +170,7 @@ impl Run {
             Event::Malformed { member, lease, why } => self.malformed(now, member, lease, why, out),
             Event::Stalled { member } => self.dismiss(member, Rejection::Stalled, out),
             Event::Tick => self.tick(now, out),
+            Event::Judged { round, lease, digest } => self.judged(round, lease, digest, out),
             Event::Stepped { round, params: _ } => self.stepped(round, out),
             Event::Evaluated { round } => self.evaluated(round, out),
             Event::Stop => self.stop(out),
@@ -205,54 +213,8 @@ impl Run {
             members: self.members.iter().map(view).collect(),
             counters: self.counters,
             participation: self.participations.all(),
+            caught: self.caught.values().cloned().collect(),
             outcome,
-        }
-    }
-
-    /// Why nothing happens now. Its `Display` says it in words.
-    #[must_use]
-    pub fn waiting_for(&self) -> Waiting {
-        match &self.phase {
-            Phase::Gathering
-                if self.is_private() && self.has_quorum() && self.members.count() >= self.members_needed() =>
-            {
-                self.waiting_for_owners(self.absent_owners())
-            }
-            Phase::Gathering => self.waiting_for_members(self.config.units.saturating_sub(self.placeable())),
-            Phase::Collecting(round) => {
-                let uncovered = u32::try_from(round.uncovered().len()).unwrap_or(u32::MAX);
-                let (counted, needed) = (round.counted_len(), self.config.units);
-                let answers_missing = self.has_quorum() && uncovered == 0;
-                match answers_missing {
-                    true => {
-                        let members = round.loads().into_keys().collect();
-                        Waiting::ForUpdates { round: self.round, counted, needed, members }
-                    }
-                    false if self.has_quorum() && self.is_private() => {
-                        let absent = round.uncovered().into_iter().filter_map(|unit| self.config.ownership.owner(unit));
-                        self.waiting_for_owners(absent.cloned().collect())
-                    }
-                    false => self.waiting_for_members(uncovered),
-                }
-            }
-            Phase::Stepping => Waiting::ForStep { round: self.round },
-            Phase::Evaluating => Waiting::ForEvaluation { round: Round(self.config.rounds - 1) },
-            Phase::Over(_) => Waiting::Over,
-        }
-    }
-
-    fn waiting_for_owners(&self, mut absent: Vec<PartnerName>) -> Waiting {
-        absent.dedup();
-        Waiting::ForOwners { round: self.round, absent }
-    }
-
-    fn waiting_for_members(&self, unassigned: u32) -> Waiting {
-        Waiting::ForMembers {
-            partners: self.members.partners(),
-            needed: self.config.quorum.min_partners,
-            workers: self.members.count(),
-            workers_needed: self.members_needed(),
-            unassigned,
         }
     }
 
@@ -273,7 +235,7 @@ impl Run {
         if self.members.has_worker(joined.worker) && !self.planted.has(Bug::IdentityClashAdmitted) {
             return out.push(Action::Dismiss { member, why: Rejection::IdentityInUse });
         }
-        if let Some(why) = self.barred(&joined.partner) {
+        if let Some(why) = self.caught(&joined.partner).or_else(|| self.barred(&joined.partner)) {
             return out.push(Action::Dismiss { member, why });
         }
         self.members.add(member, Member::new(now, joined), self.config.silence);
@@ -305,7 +267,14 @@ impl Run {
     fn update(&mut self, now: Time, member: MemberId, header: UpdateHeader, out: &mut Vec<Action>) {
         self.heard(now, member);
         self.observe(now, member, &header);
-        if let Err(why) = self.judge(member, &header) {
+        let verdict = self.judge(member, &header);
+        if let Some((audited, why)) =
+            self.audited_by(&header).zip(verdict.as_ref().err()).filter(|(_, why)| why.is_duplicate())
+        {
+            out.push(Action::Reject { member, lease: header.lease, why: why.clone() });
+            return self.compare(audited, member, header.digest, out);
+        }
+        if let Err(why) = verdict {
             let counter = match (why.is_duplicate(), why.is_late()) {
                 (true, _) => &mut self.counters.duplicates,
                 (false, true) => &mut self.counters.late,
@@ -327,7 +296,8 @@ impl Run {
             }
         }
         self.counters.accepted += 1;
-        out.push(Action::Accept { member, lease: header.lease, units: header.units });
+        out.push(Action::Accept { member, lease: header.lease, units: header.units.clone() });
+        self.perhaps_audit(member, &header, out);
     }
 
     /// Whether an update counts; changes nothing.
@@ -370,8 +340,11 @@ impl Run {
         if grant.units != *units && !planted(Bug::UnitsNotCompared) {
             return Err(Rejection::UnitsDiffer { lease });
         }
-        let counted = units.iter().find(|unit| round.is_counted(**unit));
-        match counted.filter(|_| !planted(Bug::DuplicateCounted)) {
+        // Whatever was overtaken or audits counts neither if what overtook it is taken back: its units are leased anew.
+        let settled = grant.standing != Standing::Open;
+        let counted = units.iter().find(|unit| settled || round.is_counted(**unit));
+        let audit_counts = matches!(grant.standing, Standing::Audits(_)) && planted(Bug::AuditCounted);
+        match counted.filter(|_| !planted(Bug::DuplicateCounted) && !audit_counts) {
             Some(&unit) => Err(Rejection::AlreadyCounted { unit }),
             None => Ok(()),
         }
@@ -406,7 +379,10 @@ impl Run {
         let quorate = self.has_quorum();
         match self.on_missing() {
             OnMissing::Wait => {}
-            OnMissing::ReLease if quorate => self.lease_to_others(now, out),
+            OnMissing::ReLease if quorate => {
+                self.lease_to_others(now, out);
+                self.ask_more_auditors(now, out);
+            }
             OnMissing::ReLease => {}
             OnMissing::Skip if !quorate => {
                 let (present, partners) = (self.members.partners(), self.config.quorum.min_partners);
@@ -418,7 +394,7 @@ impl Run {
                     out,
                 );
             }
-            OnMissing::Skip if counted >= needed => self.close(out),
+            OnMissing::Skip if counted >= needed => self.close_audited(out),
             OnMissing::Skip => {
                 let missing = self.missing_of(round);
                 let named = name_some(missing.keys());
@@ -464,6 +440,7 @@ impl Run {
     }
 
     fn finish(&mut self, outcome: Outcome, out: &mut Vec<Action>) {
+        self.lapse_audits(Lapse::All, out);
         out.push(Action::Finish(outcome.clone()));
         self.phase = Phase::Over(outcome);
     }

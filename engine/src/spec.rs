@@ -222,7 +222,7 @@ fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
-/// When a round may close: the five knobs.
+/// When a round may close, and what is looked at before it does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quorum {
@@ -238,6 +238,9 @@ pub struct Quorum {
     pub max_partner_weight: f64,
     /// What happens to missing units.
     pub on_missing: OnMissing,
+    /// The chance that an update is audited: another partner's worker computes its units again before the round closes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub audit_rate: f64,
 }
 
 /// What happens to units that are missing at the deadline.
@@ -337,6 +340,7 @@ impl Default for Quorum {
             round_deadline_seconds: 30.0,
             max_partner_weight: 1.0,
             on_missing: OnMissing::ReLease,
+            audit_rate: 0.0,
         }
     }
 }

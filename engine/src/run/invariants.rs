@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
+use super::audit::{Audit, AuditCounters};
 use super::round::{OpenRound, Standing};
 use super::{Phase, Run};
 use crate::id::{LeaseId, MemberId, Unit};
@@ -56,6 +57,22 @@ pub enum Invariant {
         /// Units it may have.
         most: u32,
     },
+    /// An audit is not of counted units, or its auditor is of the audited partner.
+    #[error("the audit of the update under lease {0} is not of counted units, or by the audited partner")]
+    AuditWrong(LeaseId),
+    /// Nobody answers an audit although somebody could.
+    #[error("nobody answers the audit of the update under lease {0}, and somebody could")]
+    AuditForgotten(LeaseId),
+    /// Audits do not add up.
+    #[error("of {made} audits, {ended} have ended and {open} are open")]
+    AuditsDoNotAddUp {
+        /// Audits made.
+        made: u64,
+        /// Audits that passed, failed or lapsed.
+        ended: u64,
+        /// Audits that are open.
+        open: u64,
+    },
     /// The run waits although it could go on.
     #[error("the run waits although it could go on: {0}")]
     NeedlessWait(&'static str),
@@ -71,11 +88,37 @@ impl Run {
     /// The first [`Invariant`] found that does not hold.
     pub fn check_invariants(&self) -> Result<(), Invariant> {
         self.check_members()?;
+        self.check_audits()?;
         match &self.phase {
             Phase::Gathering if self.can_open() => Err(Invariant::NeedlessWait("enough members to open a round")),
             Phase::Collecting(round) => self.check_round(round),
             Phase::Gathering | Phase::Stepping | Phase::Evaluating | Phase::Over(_) => Ok(()),
         }
+    }
+
+    fn check_audits(&self) -> Result<(), Invariant> {
+        let AuditCounters { made, passed, failed, lapsed } = self.counters.audits;
+        let ended = passed + failed + lapsed;
+        let Phase::Collecting(round) = &self.phase else {
+            return if made == ended { Ok(()) } else { Err(Invariant::AuditsDoNotAddUp { made, ended, open: 0 }) };
+        };
+        let open = round.audits.len() as u64;
+        if made != ended + open {
+            return Err(Invariant::AuditsDoNotAddUp { made, ended, open });
+        }
+        for (&lease, audit) in &round.audits {
+            let mut auditors = round.grants().filter(|(_, grant)| grant.standing == Standing::Audits(lease));
+            let its_own = |member| self.members.get(member).is_none_or(|of| of.partner == *audit.partner());
+            let strange = auditors.any(|(_, grant)| grant.units != audit.units || its_own(grant.member));
+            if strange || audit.units.iter().any(|unit| !round.is_counted(*unit)) {
+                return Err(Invariant::AuditWrong(lease));
+            }
+            let waits = audit.is_judged() || round.has_auditor(lease) || !self.has_quorum();
+            if !waits && self.members.iter().any(|(_, member)| member.partner != *audit.partner()) {
+                return Err(Invariant::AuditForgotten(lease));
+            }
+        }
+        Ok(())
     }
 
     fn check_members(&self) -> Result<(), Invariant> {
@@ -111,7 +154,8 @@ impl Run {
         if !self.has_quorum() {
             return Ok(());
         }
-        if round.counted_len() == self.config.units {
+        let is_audited = |(lease, audit): (&LeaseId, &Audit)| audit.is_judged() || round.has_auditor(*lease);
+        if round.counted_len() == self.config.units && !round.audits.iter().any(is_audited) {
             return Err(Invariant::NeedlessWait("all units are counted"));
         }
         if self.on_missing() != OnMissing::Wait && round.deadline.is_none() {

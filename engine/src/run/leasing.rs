@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::audit::{Audits, Lapse};
 use super::member::{Member, Members};
-use super::round::OpenRound;
+use super::round::{OpenRound, Standing};
 use super::{Action, Lease, Ownership, Phase, REPLAN_EVERY, Run};
 use crate::id::{LeaseId, MemberId, PartnerName, Time, Unit, Units};
 use crate::lease::{self, Candidate, Taken};
@@ -119,7 +120,7 @@ impl Run {
         for (member, mut units) in self.allocation.by_member() {
             units.retain(|unit| !reused.contains(unit));
             if !units.is_empty() {
-                self.assign(now, member, units, out);
+                self.assign(now, member, units, Standing::Open, out);
             }
         }
         self.collect(now, out);
@@ -183,13 +184,20 @@ impl Run {
         }
     }
 
-    fn assign(&mut self, now: Time, member: MemberId, units: Units, out: &mut Vec<Action>) {
+    pub(super) fn assign(
+        &mut self,
+        now: Time,
+        member: MemberId,
+        units: Units,
+        standing: Standing,
+        out: &mut Vec<Action>,
+    ) {
         let Phase::Collecting(round) = &self.phase else { return };
         let lease = Lease { id: self.next_lease, round: self.round, units };
         self.next_lease = LeaseId(self.next_lease.0 + 1);
         let due = self.overdue_at(now, member, &lease.units, round.load(member));
         let Phase::Collecting(round) = &mut self.phase else { return };
-        round.grant(lease.id, member, lease.units.clone(), now, due);
+        round.grant(&lease, member, standing, now, due);
         out.push(Action::Assign { member, lease });
     }
 
@@ -207,9 +215,12 @@ impl Run {
             return;
         }
         let enough = self.config.units - u32::from(self.planted.has(Bug::ClosedBelowAllUnits));
-        match round.counted_len() >= enough {
-            true => self.close(out),
-            false => self.lease_uncovered(now, out),
+        let complete = round.counted_len() >= enough;
+        if !complete {
+            self.lease_uncovered(now, out);
+        }
+        if self.audits_go_on(now, complete, out) == Audits::Answered && complete {
+            self.close(out);
         }
     }
 
@@ -223,7 +234,7 @@ impl Run {
         for (member, units) in self.hand_out(round, &uncovered, |_, _| true) {
             units.iter().for_each(|unit| self.allocation.give(*unit, member));
             self.stale_allocation = true;
-            self.assign(now, member, units, out);
+            self.assign(now, member, units, Standing::Open, out);
         }
     }
 
@@ -241,7 +252,7 @@ impl Run {
         let Phase::Collecting(round) = &self.phase else { return };
         for (member, units) in self.hand_out(round, units, |unit, member| !round.computes(unit, member)) {
             self.counters.units_released += units.len() as u64;
-            self.assign(now, member, units, out);
+            self.assign(now, member, units, Standing::Open, out);
         }
     }
 
@@ -286,6 +297,14 @@ impl Run {
         given
     }
 
+    /// Closes at a deadline: audits that wait for an auditor lapse, one that the shell decides is waited for.
+    pub(super) fn close_audited(&mut self, out: &mut Vec<Action>) {
+        self.lapse_audits(Lapse::Unanswered, out);
+        if matches!(&self.phase, Phase::Collecting(round) if round.audits.is_empty()) {
+            self.close(out);
+        }
+    }
+
     pub(super) fn close(&mut self, out: &mut Vec<Action>) {
         let Phase::Collecting(round) = &self.phase else { return };
         let partner_of = |member| self.members.get(member).map(|of: &Member| &of.partner);
@@ -313,9 +332,9 @@ impl Run {
     }
 }
 
-type Loads = BTreeMap<MemberId, u32>;
+pub(super) type Loads = BTreeMap<MemberId, u32>;
 
-fn candidates<'a>(members: &'a Members, speed: fn(&Member) -> u64, loads: &Loads) -> Vec<Candidate<'a>> {
+pub(super) fn candidates<'a>(members: &'a Members, speed: fn(&Member) -> u64, loads: &Loads) -> Vec<Candidate<'a>> {
     let load = |member| loads.get(&member).copied().unwrap_or(0);
     let candidate = |(member, of): (MemberId, &'a Member)| Candidate {
         member,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::audit::{AuditCounters, AuditRule, Caught, Finding};
 use crate::digest::Digest;
 use crate::id::{LeaseId, MemberId, PartnerName, Round, Unit, Units, WorkerId};
 use crate::reject::Rejection;
@@ -28,6 +29,8 @@ pub struct RunConfig {
     pub silence: Duration,
     /// Who may compute what.
     pub ownership: Ownership,
+    /// Which updates are audited; none of private samples.
+    pub audit: AuditRule,
 }
 
 /// Who may compute the units of a round.
@@ -157,6 +160,15 @@ pub enum Event {
     },
     /// Time has come to [`Run::deadline`](super::Run::deadline).
     Tick,
+    /// The units that [`Action::Judge`] asked for are computed.
+    Judged {
+        /// The round.
+        round: Round,
+        /// The lease whose update is audited.
+        lease: LeaseId,
+        /// Digest of the packed sum that the units give.
+        digest: Digest,
+    },
     /// The server step that [`Action::Close`] asked for is done.
     Stepped {
         /// The round that was committed.
@@ -224,6 +236,32 @@ pub enum Action {
         lease: LeaseId,
         /// Why.
         why: Rejection,
+    },
+    /// The update that was accepted just now is audited: keep its payload until [`Action::Audited`].
+    Audit {
+        /// The lease that it answered.
+        lease: LeaseId,
+    },
+    /// Compute these units from the open round's params, then say [`Event::Judged`].
+    Judge {
+        /// The round.
+        round: Round,
+        /// The lease whose update is audited.
+        lease: LeaseId,
+        /// The units.
+        units: Units,
+    },
+    /// Subtract the payload of the audited update from the aggregate: it is not what its units give.
+    Retract {
+        /// The lease that it answered.
+        lease: LeaseId,
+    },
+    /// An audit has ended; let the payload go.
+    Audited {
+        /// The lease of the audited update.
+        lease: LeaseId,
+        /// What came of it.
+        finding: Finding,
     },
     /// Take the server step over these units, then say [`Event::Stepped`].
     Close {
@@ -305,6 +343,15 @@ pub enum Waiting {
         /// Members that have not answered, in order.
         members: Vec<MemberId>,
     },
+    /// For updates that are computed again by others, or by the coordinator.
+    ForAudits {
+        /// The round.
+        round: Round,
+        /// Updates under audit.
+        audits: u32,
+        /// Members that compute, in order; none if the coordinator does.
+        members: Vec<MemberId>,
+    },
     /// For the shell's server step.
     ForStep {
         /// The round.
@@ -342,6 +389,17 @@ impl fmt::Display for Waiting {
                  answered",
                 members.len()
             ),
+            Self::ForAudits { round, audits, members } if members.is_empty() => {
+                write!(
+                    f,
+                    "computing the units of {audits} updates of round {round}, of which audits found two versions"
+                )
+            }
+            Self::ForAudits { round, audits, members } => write!(
+                f,
+                "waiting for audits of round {round}: {} workers compute the units of {audits} updates again",
+                members.len()
+            ),
             Self::ForStep { round } => write!(f, "taking the server step of round {round}"),
             Self::ForEvaluation { round } => write!(f, "evaluating round {round}"),
             Self::Over => f.write_str("the run is over"),
@@ -375,6 +433,8 @@ pub struct RunView {
     pub counters: Counters,
     /// What each partner has given to the rounds committed so far, in order of names.
     pub participation: Vec<(PartnerName, Participation)>,
+    /// Partners whose update an audit has shown to be wrong, in order of names.
+    pub caught: Vec<Caught>,
     /// How it ended, if it has.
     pub outcome: Option<Outcome>,
 }
@@ -422,4 +482,6 @@ pub struct Counters {
     pub joins: u64,
     /// Members that left or were dismissed.
     pub leaves: u64,
+    /// Audits.
+    pub audits: AuditCounters,
 }

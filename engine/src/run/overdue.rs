@@ -1,6 +1,7 @@
 //! Stragglers: a lease that takes longer than can be explained is given to others too, and its member gets no more until
 //! it has answered.
 
+use super::round::{Overdue, Standing};
 use super::{Action, Phase, Run, UpdateHeader};
 use crate::id::{LeaseId, MemberId, Time, Units};
 use crate::planted::Bug;
@@ -52,15 +53,19 @@ impl Run {
     pub(super) fn release_overdue(&mut self, now: Time, out: &mut Vec<Action>) {
         let Phase::Collecting(round) = &mut self.phase else { return };
         let overdue = round.take_overdue(now);
-        let mut missing = Units::new();
-        for (id, at, units) in overdue {
-            if let Some(member) = self.members.get_mut(id) {
+        let (mut missing, mut audits) = (Units::new(), Vec::new());
+        for Overdue { member, at, units, standing } in overdue {
+            if let Some(member) = self.members.get_mut(member) {
                 member.pace.note(now.since(at), u32::try_from(units.len()).unwrap_or(u32::MAX));
                 member.is_suspect = true;
                 self.stale_allocation = true;
             }
-            missing.extend(units);
+            match standing {
+                Standing::Audits(of) => audits.push(of),
+                Standing::Open | Standing::Counted | Standing::Overtaken => missing.extend(units),
+            }
         }
+        audits.into_iter().for_each(|audited| self.ask_also(now, audited, out));
         if !missing.is_empty() && self.has_quorum() && !self.planted.has(Bug::OverdueKept) {
             self.lease_also(now, &missing, out);
         }

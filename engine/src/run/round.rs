@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Lease;
+use super::audit::Audit;
 use crate::id::{LeaseId, MemberId, PartnerName, Time, Unit, Units};
 use crate::lease::Taken;
 
@@ -27,6 +29,24 @@ pub(super) enum Standing {
     Counted,
     /// Somebody else's update of some of its units is counted. A sum cannot be divided, so this one cannot count.
     Overtaken,
+    /// Its update is compared with the counted one of the same units under that lease, and never counts itself.
+    Audits(LeaseId),
+}
+
+impl Standing {
+    /// Whether an answer is waited for.
+    pub(super) fn is_running(self) -> bool {
+        matches!(self, Self::Open | Self::Audits(_))
+    }
+}
+
+/// A lease that takes too long.
+pub(super) struct Overdue {
+    pub(super) member: MemberId,
+    /// When it was leased.
+    pub(super) at: Time,
+    pub(super) units: Units,
+    pub(super) standing: Standing,
 }
 
 /// An open round.
@@ -37,6 +57,8 @@ pub(super) struct OpenRound {
     /// No lease can be overdue before this moment. It is not moved at every answer.
     pub(super) look_at: Option<Time>,
     leases: BTreeMap<LeaseId, Grant>,
+    /// Counted updates that are under audit, by lease.
+    pub(super) audits: BTreeMap<LeaseId, Audit>,
     counted: Vec<bool>,
     /// Open leases of each unit.
     cover: Vec<u16>,
@@ -50,18 +72,20 @@ impl OpenRound {
             deadline: None,
             look_at: None,
             leases: BTreeMap::new(),
+            audits: BTreeMap::new(),
             counted: vec![false; units as usize],
             cover: vec![0; units as usize],
             departed: Taken::new(),
         }
     }
 
-    pub(super) fn grant(&mut self, lease: LeaseId, member: MemberId, units: Units, at: Time, due: Option<Time>) {
+    pub(super) fn grant(&mut self, lease: &Lease, member: MemberId, standing: Standing, at: Time, due: Option<Time>) {
         self.look_at = self.look_at.into_iter().chain(due).min();
-        for unit in &units {
+        for unit in lease.units.iter().filter(|_| standing == Standing::Open) {
             self.cover[unit.0 as usize] += 1;
         }
-        self.leases.insert(lease, Grant { member, units, at, due, standing: Standing::Open, answered: false });
+        let units = lease.units.clone();
+        self.leases.insert(lease.id, Grant { member, units, at, due, standing, answered: false });
     }
 
     pub(super) fn lease(&self, lease: LeaseId) -> Option<&Grant> {
@@ -75,19 +99,19 @@ impl OpenRound {
         first.then_some(grant.at)
     }
 
-    /// The open leases that are overdue and were not noticed yet: the member, when it was leased them, and their units.
-    pub(super) fn take_overdue(&mut self, now: Time) -> Vec<(MemberId, Time, Units)> {
+    /// The leases that are overdue and were not noticed yet.
+    pub(super) fn take_overdue(&mut self, now: Time) -> Vec<Overdue> {
         if self.look_at.is_none_or(|at| now < at) {
             return Vec::new();
         }
         let mut overdue = Vec::new();
-        let open = self.leases.values_mut().filter(|grant| grant.standing == Standing::Open);
-        for grant in open.filter(|grant| grant.due.is_some_and(|due| due <= now)) {
+        let running = self.leases.values_mut().filter(|grant| grant.standing.is_running());
+        for grant in running.filter(|grant| grant.due.is_some_and(|due| due <= now)) {
             grant.due = None;
-            overdue.push((grant.member, grant.at, grant.units.clone()));
+            let Grant { member, at, ref units, standing, .. } = *grant;
+            overdue.push(Overdue { member, at, units: units.clone(), standing });
         }
-        let open = self.leases.values().filter(|grant| grant.standing == Standing::Open);
-        self.look_at = open.filter_map(|grant| grant.due).min();
+        self.look_at = self.running().filter_map(|grant| grant.due).min();
         overdue
     }
 
@@ -132,7 +156,7 @@ impl OpenRound {
     /// else computes.
     pub(super) fn revoke(&mut self, member: MemberId, only: Option<LeaseId>) -> Units {
         let of_member = self.leases.iter().filter(|(id, grant)| {
-            grant.member == member && grant.standing == Standing::Open && only.is_none_or(|lease| lease == **id)
+            grant.member == member && grant.standing.is_running() && only.is_none_or(|lease| lease == **id)
         });
         let revoked: Vec<LeaseId> = of_member.map(|(id, _)| *id).collect();
         let mut units = Units::new();
@@ -155,6 +179,33 @@ impl OpenRound {
         }
         self.leases.retain(|_, grant| grant.member != member);
         released
+    }
+
+    /// Ends the audit of `lease`: whoever still computes for it does so for nothing.
+    pub(super) fn end_audit(&mut self, lease: LeaseId) -> Option<Audit> {
+        self.end_auditors(lease);
+        self.audits.remove(&lease)
+    }
+
+    /// Nobody's answer is compared with the update under `lease` any more.
+    pub(super) fn end_auditors(&mut self, lease: LeaseId) {
+        let auditors = self.leases.values_mut().filter(|grant| grant.standing == Standing::Audits(lease));
+        auditors.for_each(|grant| grant.standing = Standing::Overtaken);
+    }
+
+    /// Whether somebody computes the units of `lease` again.
+    pub(super) fn has_auditor(&self, lease: LeaseId) -> bool {
+        self.leases.values().any(|grant| grant.standing == Standing::Audits(lease))
+    }
+
+    /// Takes an update back that was counted under `lease`: its units are missing.
+    pub(super) fn take_back(&mut self, lease: LeaseId, partner: &PartnerName, units: &Units) {
+        self.leases.remove(&lease);
+        if let Some(departed) = self.departed.get_mut(partner) {
+            departed.retain(|unit| !units.contains(unit));
+        }
+        self.departed.retain(|_, units| !units.is_empty());
+        units.iter().for_each(|unit| self.counted[unit.0 as usize] = false);
     }
 
     /// Takes back what `member` had counted. No correct run does this: it is one of the planted bugs.
@@ -193,20 +244,20 @@ impl OpenRound {
         u32::try_from(self.counted.iter().filter(|counted| **counted).count()).unwrap_or(u32::MAX)
     }
 
-    fn open(&self) -> impl Iterator<Item = &Grant> {
-        self.leases.values().filter(|grant| grant.standing == Standing::Open)
+    fn running(&self) -> impl Iterator<Item = &Grant> {
+        self.leases.values().filter(|grant| grant.standing.is_running())
     }
 
     /// Units that `member` has still to answer.
     pub(super) fn load(&self, member: MemberId) -> u32 {
-        let units = self.open().filter(|grant| grant.member == member).map(|grant| grant.units.len()).sum::<usize>();
+        let units = self.running().filter(|grant| grant.member == member).map(|grant| grant.units.len()).sum::<usize>();
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
     /// Units that each member has still to answer.
     pub(super) fn loads(&self) -> BTreeMap<MemberId, u32> {
         let mut loads = BTreeMap::new();
-        for grant in self.open() {
+        for grant in self.running() {
             *loads.entry(grant.member).or_insert(0) += u32::try_from(grant.units.len()).unwrap_or(u32::MAX);
         }
         loads
@@ -214,13 +265,13 @@ impl OpenRound {
 
     /// Whether `member` computes `unit` now.
     pub(super) fn computes(&self, unit: Unit, member: MemberId) -> bool {
-        self.open().any(|grant| grant.member == member && grant.units.contains(&unit))
+        self.running().any(|grant| grant.member == member && grant.units.contains(&unit))
     }
 
     /// What each partner holds or has answered, given the partner of each live member.
     pub(super) fn taken<'a>(&self, partner_of: impl Fn(MemberId) -> Option<&'a PartnerName>) -> Taken {
         let mut taken = self.departed.clone();
-        self.gather(&mut taken, partner_of, |standing| standing != Standing::Overtaken);
+        self.gather(&mut taken, partner_of, |standing| matches!(standing, Standing::Open | Standing::Counted));
         taken
     }
 

@@ -5,7 +5,8 @@ use thiserror::Error;
 use std::collections::BTreeSet;
 
 use super::{
-    Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, Partition, PartnerData, Quorum, RunSpec, Schedule, TestData,
+    Algorithm, Checkpoint, DataSpec, Evaluation, ModelSpec, Numerics, Partition, PartnerData, Quorum, RunSpec,
+    Schedule, TestData,
 };
 use crate::layout::MAX_PARAMS;
 
@@ -89,6 +90,7 @@ impl RunSpec {
         self.schedule.check()?;
         self.quorum.check(self.algorithm.units())?;
         self.check_partners()?;
+        self.check_audits()?;
         self.evaluation.check()?;
         self.checkpoint.check()?;
         self.check_shapes()
@@ -114,6 +116,19 @@ impl RunSpec {
             let expected = format_args!("partner {partner} has {samples} of {total} samples").to_string();
             require(weight <= most, "quorum.max_partner_weight", most, expected)
         })
+    }
+
+    /// Units can be computed again where somebody else may have their samples, and compared where equal units give equal
+    /// bits.
+    fn check_audits(&self) -> Result<(), SpecError> {
+        let (rate, key) = (self.quorum.audit_rate, "quorum.audit_rate");
+        fraction(rate, key)?;
+        let assigned = self.data.private_samples().is_none();
+        let because = "nobody but their owner can compute private samples: it must be 0";
+        require(rate == 0.0 || assigned, key, format_args!("{rate:?}"), because)?;
+        let strict = self.numerics == Numerics::Strict;
+        let because = "numerics is record, where honest workers may differ in bits: it must be 0, or numerics strict";
+        require(rate == 0.0 || strict, key, format_args!("{rate:?}"), because)
     }
 
     /// The model takes the samples that the data gives.

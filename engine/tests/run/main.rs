@@ -12,7 +12,9 @@ mod update;
 use std::time::Duration;
 
 use syngrad_engine::digest::{Digest, Domain};
-use syngrad_engine::run::{Action, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting};
+use syngrad_engine::run::{
+    Action, AuditRule, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting,
+};
 use syngrad_engine::spec::OnMissing;
 use syngrad_engine::{LeaseId, MemberId, PartnerName, Rejection, Round, Time, Unit, Units, WorkerId};
 
@@ -37,6 +39,7 @@ fn config() -> RunConfig {
         },
         silence: Duration::from_secs(20),
         ownership: Ownership::Assigned,
+        audit: AuditRule::never(),
     }
 }
 
