@@ -4,17 +4,17 @@
 //!   Session ─► worker's shell ─► network: delays, cuts, half-open ends, ─► coordinator's shell ─► Run
 //!   Session ◄─ (tiny sums)    ◄─          disorder, duplicates          ◄─ (tiny server step) ◄─  │ ▲
 //!                 ▲                                                          │ every event      ▼ │
-//!      crashes, stalls, hangs, impostors, forgeries, damage               referee, auditor ◄── Keeping
+//!      crashes, stalls, hangs, impostors, forgeries, damage               referee, notary ◄──  Keeping
 //!                                                                                               │ ▲
 //!      crashes at any event, zombies, torn and lost writes, a full disk, failures, damage ─► disk, keeper
 //! ```
 //!
 //! A seed fixes everything: [`simulate`] twice gives the same trace. What is checked: the run's own invariants, the
-//! [`Breach`]es of the referee (what a run may do) and of the auditor (what must be durable) after every event, that the
+//! [`Breach`]es of the referee (what a run may do) and of the notary (what must be durable) after every event, that the
 //! run ends soon after the faults do, and that the params are those of the undisturbed run. Planted [`Bug`]s show that all
 //! this finds something.
 
-mod auditor;
+mod audit;
 mod breach;
 mod coordinator;
 mod dice;
@@ -23,6 +23,7 @@ mod fault;
 mod keeper;
 mod lives;
 mod network;
+mod notary;
 mod referee;
 mod scenario;
 mod worker;
@@ -87,6 +88,14 @@ pub struct Totals {
     pub rejected: u64,
     /// Units leased again.
     pub units_released: u64,
+    /// Updates under audit.
+    pub audits: u64,
+    /// Audits that found a wrong update.
+    pub audits_failed: u64,
+    /// Audits that nobody could answer.
+    pub audits_lapsed: u64,
+    /// Wrong updates that were taken back.
+    pub retractions: u64,
     /// Coordinators that died.
     pub coordinator_crashes: u64,
     /// Coordinators that were started again.
@@ -128,6 +137,10 @@ impl Totals {
         self.late += other.late;
         self.rejected += other.rejected;
         self.units_released += other.units_released;
+        self.audits += other.audits;
+        self.audits_failed += other.audits_failed;
+        self.audits_lapsed += other.audits_lapsed;
+        self.retractions += other.retractions;
         self.coordinator_crashes += other.coordinator_crashes;
         self.restarts += other.restarts;
         self.rounds_again += other.rounds_again;
@@ -149,6 +162,9 @@ impl Totals {
         self.late += counters.late;
         self.rejected += counters.rejected;
         self.units_released += counters.units_released;
+        self.audits += counters.audits.made;
+        self.audits_failed += counters.audits.failed;
+        self.audits_lapsed += counters.audits.lapsed;
     }
 }
 

@@ -26,6 +26,7 @@ fn seeds_are_summed_up() {
         "workers killed",
         "duplicates refused",
         "units leased again",
+        "wrong updates taken back",
         "coordinators died",
         "writes lost at a crash",
         "waits for a full disk",

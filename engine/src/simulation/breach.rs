@@ -38,6 +38,33 @@ pub enum Breach {
         /// Why it must not count.
         why: &'static str,
     },
+    /// An audit was given to the partner that it is of.
+    #[error("lease {0} gives an audit to the partner whose update is audited")]
+    AuditedByItself(LeaseId),
+    /// A round closed while an audit of it was open.
+    #[error("round {0} was closed while an audit was open")]
+    ClosedDuringAudit(Round),
+    /// Nobody answered an audit, and somebody could have.
+    #[error("the audit of the update under lease {0} lapsed, and somebody could have answered it")]
+    AuditLapsedEarly(LeaseId),
+    /// An audit waits for longer than a deadline, and nobody else was asked.
+    #[error("the audit of the update under lease {0} waits for longer than a deadline and one member only")]
+    AuditKept(LeaseId),
+    /// An update was taken back that was right, not counted or not judged.
+    #[error("the update under lease {0} was taken back without reason")]
+    RetractedWrongly(LeaseId),
+    /// Somebody was dismissed for a wrong update whose partner has sent none.
+    #[error("member {0} was dismissed for a wrong update, and its partner has sent none")]
+    InnocentDismissed(MemberId),
+    /// A worker of a partner that was caught was admitted.
+    #[error("member {0} is of a partner that was caught, and was admitted")]
+    CaughtAdmitted(MemberId),
+    /// Every update is audited, and a wrong one is in the params.
+    #[error("the wrong update under lease {0} is in the params although every update is audited")]
+    LieCommitted(LeaseId),
+    /// A round closed with another sum than its units give.
+    #[error("round {0} was closed with another sum than its units give")]
+    OtherSum(Round),
     /// A round closed with other units than those that were counted in it.
     #[error("round {0} was closed with other units than were counted")]
     ClosedWithOtherUnits(Round),

@@ -29,6 +29,11 @@ pub(super) fn unit_value(params: Digest, round: Round, unit: Unit) -> u64 {
     Stream::new(seed, Purpose::Simulation, &[u64::from(round.0), u64::from(unit.0)]).next_u64()
 }
 
+/// What `units` of `round` give together.
+pub(super) fn true_sum(params: Digest, round: Round, units: &Units) -> u64 {
+    units.iter().fold(0u64, |sum, unit| sum.wrapping_add(unit_value(params, round, *unit)))
+}
+
 fn step(params: Digest, round: Round, sum: u64, units: &Units) -> Digest {
     let mut hasher = Hasher::new(Domain::Params);
     hasher.update(params.as_ref()).update(&round.0.to_le_bytes()).update(&sum.to_le_bytes());
@@ -46,10 +51,9 @@ pub(super) fn link_chain(before: Digest, round: Round, params: Digest) -> Digest
 /// The params of a run in which nothing happens but computation.
 fn undisturbed(config: &RunConfig) -> Digest {
     let units: Units = (0..config.units).map(Unit).collect();
-    (0..config.rounds).map(Round).fold(Digest::default(), |params, round| {
-        let sum = units.iter().fold(0u64, |sum, unit| sum.wrapping_add(unit_value(params, round, *unit)));
-        step(params, round, sum, &units)
-    })
+    (0..config.rounds)
+        .map(Round)
+        .fold(Digest::default(), |params, round| step(params, round, true_sum(params, round, &units), &units))
 }
 
 struct Peer {
@@ -72,7 +76,9 @@ pub(super) struct Coordinator {
     next_member: MemberId,
     /// The state that the next round starts from.
     pub(super) state: Saved,
-    sum: u64,
+    pub(super) sum: u64,
+    /// Payloads of the updates that are under audit.
+    pub(super) audited: BTreeMap<LeaseId, u64>,
     /// Whether the run waits for the shell.
     pub(super) owes: bool,
     /// The private update that was counted last and is to be kept.
@@ -113,6 +119,7 @@ impl Coordinator {
             next_member: MemberId(0),
             state,
             sum: 0,
+            audited: BTreeMap::new(),
             owes: false,
             counted: None,
             unanswered: BTreeMap::new(),
@@ -136,16 +143,6 @@ impl Coordinator {
         self.peers.get(&link).and_then(|peer| peer.member)
     }
 
-    /// The params must be those of the undisturbed run, unless units were skipped or the run did not end by itself.
-    pub(super) fn check_bits(&self, config: &RunConfig) -> Result<(), Breach> {
-        let (found, expected) = (self.state.params, undisturbed(config));
-        let comparable = config.quorum.on_missing != OnMissing::Skip && self.run.view().committed == config.rounds;
-        match comparable && found != expected {
-            true => Err(Breach::OtherBits { found, expected }),
-            false => Ok(()),
-        }
-    }
-
     fn check_wait(&self, keeper_is_busy: bool) -> Result<(), Breach> {
         self.run.check_invariants()?;
         let words = self.run.waiting_for().to_string();
@@ -159,6 +156,19 @@ impl Coordinator {
 }
 
 impl World {
+    /// The params must be those of the undisturbed run, unless units were skipped, nobody could look at a lie, or the run
+    /// did not end by itself.
+    pub(super) fn check_bits(&self) -> Result<(), Breach> {
+        let config = &self.scenario.run;
+        let (found, expected) = (self.coordinator.state.params, undisturbed(config));
+        let ended = self.coordinator.run.view().committed == config.rounds && !self.referee.is_tainted();
+        let comparable = config.quorum.on_missing != OnMissing::Skip && ended;
+        match comparable && found != expected {
+            true => Err(Breach::OtherBits { found, expected }),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn coordinator_receives(&mut self, link: LinkId, message: Up) -> Result<(), Breach> {
         let known = self.coordinator.peers.contains_key(&link);
         let member = self.coordinator.member_of(link);
@@ -235,6 +245,7 @@ impl World {
             }
             Some(member) => {
                 self.payload = sum;
+                self.referee.weighs(sum != true_sum(self.coordinator.state.params, header.round, &header.units));
                 self.run_handles(Event::Update { member, header })
             }
         }
@@ -298,6 +309,7 @@ impl World {
             | Event::Heartbeat { .. }
             | Event::Update { .. }
             | Event::Malformed { .. }
+            | Event::Judged { .. }
             | Event::Stalled { .. }
             | Event::Tick
             | Event::Stop => {}
@@ -325,18 +337,20 @@ impl World {
             Action::Admit { .. } => {}
             Action::Dismiss { member, why } => {
                 if let Some(link) = self.coordinator.links.get(&member).copied() {
-                    self.send_down(link, Down::Refused { why: why.to_string(), retry: Retry::Later });
+                    let retry = if why.is_final() { Retry::Never } else { Retry::Later };
+                    self.send_down(link, Down::Refused { why: why.to_string(), retry });
                     self.close_peer(link);
                 }
             }
             Action::Open { round } => {
                 self.coordinator.sum = 0;
-                self.auditor.opens(self.coordinator.id, round, &self.disk)?;
+                self.coordinator.audited.clear();
+                self.notary.opens(self.coordinator.id, round, &self.disk)?;
             }
             Action::Reuse { round, units } => self.reuse(round, &units)?,
             Action::Assign { member, lease } => {
                 let (run, params, round) = (self.coordinator.id, self.coordinator.state.params, lease.round);
-                self.auditor.leases(run, round, &lease.units, &self.disk)?;
+                self.notary.leases(run, round, &lease.units, &self.disk)?;
                 self.referee.told(self.now, lease.id, self.coordinator.run.due(lease.id));
                 self.tell(member, Down::Leased(Task { run, round, lease: lease.id, units: lease.units, params }));
             }
@@ -349,7 +363,12 @@ impl World {
                 };
                 self.tell(member, Down::Answer { lease, answer });
             }
+            Action::Audit { .. } | Action::Judge { .. } | Action::Retract { .. } | Action::Audited { .. } => {
+                self.audit_wants(&action);
+            }
             Action::Close { round, units } => {
+                let truth = true_sum(self.coordinator.state.params, round, &units);
+                self.referee.check_sum(round, self.coordinator.sum == truth)?;
                 let params = step(self.coordinator.state.params, round, self.coordinator.sum, &units);
                 let takes = self.dice.micros(0, self.scenario.step);
                 self.coordinator.owes = true;

@@ -140,7 +140,7 @@ impl World {
                 if epoch != self.disk.newest() {
                     return Err(Breach::ZombieWrote);
                 }
-                self.auditor.kept(&entry, &self.disk)?;
+                self.notary.kept(&entry, &self.disk)?;
                 if let Some(outcome) = entry.ended {
                     self.finished = Some(outcome);
                 }

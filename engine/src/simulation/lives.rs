@@ -77,11 +77,11 @@ impl World {
             None => None,
             Some(run) => Some((run, self.disk.resume(run).map_err(|_| Breach::NothingToGoOnFrom)?)),
         };
-        self.auditor.resumes(found.as_ref().map(|(run, resumed)| (*run, resumed)), &self.disk)?;
+        self.notary.resumes(found.as_ref().map(|(run, resumed)| (*run, resumed)), &self.disk)?;
         let origin = if found.is_some() { Origin::Resumed } else { Origin::Asked };
         let (id, resumed) = found.unwrap_or_else(|| {
             self.asked += 1;
-            self.auditor.forget_run();
+            self.notary.forget_run();
             (run_id(self.asked), Resumed { state: None, ledger: Vec::new(), spooled: Vec::new(), fell_back: false })
         });
         self.totals.fallbacks += u64::from(resumed.fell_back);
@@ -151,13 +151,13 @@ impl World {
             }
             Action::Accept(Counted { member, lease }) => {
                 if let Some((round, units)) = self.coordinator.unanswered.remove(&lease) {
-                    self.auditor.accepts(id, round, &units, &self.disk)?;
+                    self.notary.accepts(id, round, &units, &self.disk)?;
                 }
                 self.tell(member, Down::Answer { lease, answer: Answer::Accepted });
                 Ok(())
             }
             Action::Acknowledge { run } => match self.scenario.storage {
-                Storage::Durable => self.auditor.acknowledges(run, &self.disk),
+                Storage::Durable => self.notary.acknowledges(run, &self.disk),
                 Storage::Absent => Ok(()),
             },
             Action::Step { round } => {
@@ -185,9 +185,11 @@ impl World {
     }
 
     /// Whether a round that is computed again can come out otherwise: the machine computes wrongly, or the round's units
-    /// were chosen by a deadline and the state that was kept with it is damaged.
+    /// were chosen by a deadline and the state that was kept with it is damaged, or a lie that nobody looked at is in it.
     fn may_differ(&self) -> bool {
-        self.has_erred || self.scenario.run.quorum.on_missing == OnMissing::Skip && self.disk.rotted
+        self.has_erred
+            || self.referee.is_tainted()
+            || self.scenario.run.quorum.on_missing == OnMissing::Skip && self.disk.rotted
     }
 
     /// A coordinator ends, whatever it is doing, and is started again.

@@ -8,12 +8,15 @@ use crate::id::{LeaseId, MemberId, PartnerName, Round, Time, Unit, Units, Worker
 use crate::reject::Rejection;
 use crate::run::{Action, Event, Joined, Lease, Outcome, Ownership, RunConfig, UpdateHeader};
 use crate::spec::OnMissing;
+use audits::Audits;
 
 /// How much later than due the run may act.
 const SLACK: Duration = Duration::from_millis(1);
 
 /// The lease of what was spooled: no epoch gives it.
 const SPOOLED: LeaseId = LeaseId(0);
+
+mod audits;
 
 struct Present {
     worker: WorkerId,
@@ -49,6 +52,7 @@ pub(super) struct Referee {
     /// When anything last changed that a deadline depends on.
     changed: Time,
     over: bool,
+    audits: Audits,
 }
 
 impl Referee {
@@ -68,13 +72,14 @@ impl Referee {
             too_few: None,
             changed: Time(0),
             over: false,
+            audits: Audits::default(),
         }
     }
 
     /// Another process goes on with `next`: members and leases are those of the one before no more.
     pub(super) fn restart(&mut self, config: RunConfig, next: Round) {
-        let highest_lease = self.highest_lease;
-        *self = Self { next_round: next, first: next, highest_lease, ..Self::new(config) };
+        let (highest_lease, audits) = (self.highest_lease, self.audits.over_a_restart());
+        *self = Self { next_round: next, first: next, highest_lease, audits, ..Self::new(config) };
     }
 
     /// The newest lease of `member` in the open round.
@@ -115,6 +120,7 @@ impl Referee {
             Event::Update { member, header } => {
                 self.heard(now, *member);
                 self.arrived = Some((*member, header.clone()));
+                self.compared(*member, header);
             }
             Event::Malformed { member, .. } => {
                 self.heard(now, *member);
@@ -123,8 +129,14 @@ impl Referee {
                 let revoked: BTreeSet<_> = self.leases.iter().filter(|(_, g)| revoked(g)).map(|(id, _)| *id).collect();
                 let named = |id: &LeaseId| matches!(event, Event::Malformed { lease: Some(lease), .. } if lease != id);
                 self.leases.retain(|id, _| !revoked.contains(id) || named(id));
+                self.audits.revoke(*member, named);
             }
-            Event::Stalled { .. } | Event::Tick | Event::Stepped { .. } | Event::Evaluated { .. } | Event::Stop => {}
+            Event::Stalled { .. }
+            | Event::Judged { .. }
+            | Event::Tick
+            | Event::Stepped { .. }
+            | Event::Evaluated { .. }
+            | Event::Stop => {}
         }
     }
 
@@ -152,6 +164,10 @@ impl Referee {
             Action::Close { round, units } => self.closed(*round, units, now),
             Action::Finish(outcome) => self.finished(now, outcome),
             Action::Reuse { round, units } => self.reused(*round, units),
+            Action::Audit { lease } => self.audit_begins(*lease),
+            Action::Judge { lease, .. } => self.audit_differs(*lease),
+            Action::Retract { lease } => self.retracted(now, *lease),
+            Action::Audited { lease, finding } => self.audit_ends(now, *lease, *finding),
             Action::Reject { .. } | Action::Evaluate { .. } => Ok(()),
         }
     }
@@ -163,6 +179,7 @@ impl Referee {
         if self.members.values().any(|present| present.worker == worker) {
             return Err(Breach::IdentityAdmittedTwice(member));
         }
+        self.audits.admitted(member, &partner)?;
         self.members.insert(member, Present { worker, partner, heard: now });
         self.changed = now;
         Ok(())
@@ -173,6 +190,7 @@ impl Referee {
         if *why == Rejection::Silent && !silent {
             return Err(Breach::DismissedThoughHeard(member));
         }
+        self.audits.dismissed(member, why)?;
         self.leave(now, member);
         Ok(())
     }
@@ -189,6 +207,7 @@ impl Referee {
         self.next_round = round.next();
         self.leases.clear();
         self.counted.clear();
+        self.audits.opened();
         self.opened = now;
         self.changed = now;
         Ok(())
@@ -200,12 +219,17 @@ impl Referee {
         let fresh = self.highest_lease.is_none_or(|highest| highest < *id);
         let of_counted = units.iter().any(|unit| self.counted.contains_key(unit));
         let outside = units.iter().any(|unit| unit.0 >= self.config.units);
+        let audits = of_counted.then(|| self.audits.of_units(units)).flatten();
+        let of_counted = of_counted && audits.is_none();
         let fits = self.open == Some(*round) && fresh && !units.is_empty() && !of_counted && !outside;
         let Some(partner) = partner.filter(|_| fits) else { return Err(Breach::LeasedWrongly(*id)) };
         if units.iter().filter_map(|unit| self.config.ownership.owner(*unit)).any(|owner| *owner != partner) {
             return Err(Breach::LeasedWrongly(*id));
         }
         self.highest_lease = Some(*id);
+        if let Some(audited) = audits {
+            return self.audits.assigned(audited, *id, member, &partner);
+        }
         self.leases.insert(
             *id,
             Granted { member, partner: partner.clone(), units: units.clone(), due: None, at: self.opened },
@@ -250,7 +274,9 @@ impl Referee {
         if units.iter().any(|unit| self.counted.contains_key(unit)) {
             return wrong("some of its units were counted already");
         }
+        let partner = granted.partner.clone();
         self.counted.extend(units.iter().map(|unit| (*unit, lease)));
+        self.audits.accepted(lease, partner, &self.config);
         self.changed = now;
         Ok(())
     }
@@ -278,6 +304,7 @@ impl Referee {
         if !enough || self.partners() < self.config.quorum.min_partners || self.members.is_empty() {
             return Err(Breach::ClosedTooEarly(round));
         }
+        self.audits.closed(round, &self.config)?;
         self.open = None;
         Ok(())
     }
@@ -327,6 +354,7 @@ impl Referee {
         if !settled {
             return Ok(());
         }
+        self.check_audits()?;
         let lonely = |unit: &Unit| self.is_lonely(*unit);
         (0..self.config.units).map(Unit).find(lonely).map_or(Ok(()), |unit| Err(Breach::StragglerKept(unit)))
     }

@@ -7,9 +7,9 @@ use super::dice::Dice;
 use super::fault::{Fault, Forgery, Identity, Notice};
 use super::lives::Death;
 use super::network::Order;
-use crate::id::Time;
+use crate::id::{PartnerName, Time};
 use crate::keeping::{Cadence, Rows, Storage};
-use crate::run::{Ownership, QuorumRule, RunConfig};
+use crate::run::{AuditRule, AuditSeed, Ownership, QuorumRule, RunConfig};
 use crate::spec::{Durability, OnMissing};
 
 /// A world before its first event.
@@ -29,6 +29,8 @@ pub(super) struct Scenario {
     pub(super) faults: Vec<(Time, Fault)>,
     pub(super) storage: Storage,
     pub(super) cadence: Cadence,
+    /// Whose workers send wrong sums, if anybody's do, and how many in a hundred.
+    pub(super) liars: Option<(PartnerName, u64)>,
     /// What befalls the coordinator: each before the happening of that number, in order.
     pub(super) mishaps: Vec<(u64, Fault)>,
 }
@@ -56,6 +58,7 @@ impl Scenario {
             run.quorum.round_deadline = dice.millis(100, 400);
             cadence = Cadence { checkpoint_rounds: 100, durability: Durability::Checkpoint, ..cadence };
         }
+        let liars = draw_audits(seed, partners, &mut run);
         let mishaps = if storage == Storage::Durable { draw_mishaps(&mut dice) } else { Vec::new() };
         Self {
             seed,
@@ -69,12 +72,13 @@ impl Scenario {
             faults,
             storage,
             cadence,
+            liars,
             mishaps,
         }
     }
 
     pub(super) fn without_faults(self) -> Self {
-        Self { faults: Vec::new(), mishaps: Vec::new(), ..self }
+        Self { faults: Vec::new(), mishaps: Vec::new(), liars: None, ..self }
     }
 
     /// The moment by which the run must have ended: its faults are over, the dead are noticed, everybody is back, and
@@ -110,6 +114,7 @@ fn draw_run(dice: &mut Dice, workers: u32, partners: u32, silence: Duration) -> 
         },
         silence,
         ownership: Ownership::Assigned,
+        audit: AuditRule::never(),
     }
 }
 
@@ -122,6 +127,26 @@ fn draw_ownership(seed: u64, partners: u32, run: RunConfig) -> RunConfig {
     let owners = (0..run.units).map(|unit| partner(u64::from(unit % partners))).collect();
     let quorum = QuorumRule { max_partner_units: run.units, ..run.quorum };
     RunConfig { ownership: Ownership::Private { owners }, quorum, ..run }
+}
+
+/// Some runs have audits, and in many of those a partner lies. The others can always go on without it.
+fn draw_audits(seed: u64, partners: u32, run: &mut RunConfig) -> Option<(PartnerName, u64)> {
+    let mut dice = Dice::new(seed, 4);
+    if run.ownership != Ownership::Assigned || !dice.percent(40) {
+        return None;
+    }
+    let (rate, most_open) = (dice.pick(&[1.0, 1.0, 0.4]), dice.pick(&[1, 64, 64, 64]));
+    let secret = dice.between(0, u64::MAX - 1).to_le_bytes();
+    run.audit = AuditRule::new(rate, most_open, AuditSeed(std::array::from_fn(|index| secret[index % secret.len()])));
+    if partners < 2 || dice.percent(20) {
+        return None;
+    }
+    let others = partners - 1;
+    run.quorum.min_partners = run.quorum.min_partners.min(others);
+    if run.quorum.max_partner_units * others < run.units {
+        run.quorum.max_partner_units = run.units;
+    }
+    Some((partner(u64::from(dice.small(0, others))), dice.pick(&[100, 50, 10])))
 }
 
 fn draw_cadence(dice: &mut Dice, run: &RunConfig) -> Cadence {

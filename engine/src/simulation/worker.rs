@@ -291,10 +291,11 @@ impl World {
     }
 
     pub(super) fn finished(&mut self, index: usize, task: Task) -> Result<(), Breach> {
-        let worker = &mut self.workers[index];
         let sum =
             task.units.iter().fold(0u64, |sum, unit| sum.wrapping_add(unit_value(task.params, task.round, *unit)));
+        let sum = self.reported(index, sum);
         let update = Digest::of(Domain::Update, &sum.to_le_bytes());
+        let worker = &mut self.workers[index];
         if worker.forgotten.contains(&task.lease) {
             // The word to forget it crossed its result, or it was stopped in time.
             let crossed = self.dice.percent(50);
@@ -302,6 +303,18 @@ impl World {
         }
         worker.sums.insert(task.lease, (update, sum));
         self.session_handles(index, Event::Computed { task, update })
+    }
+
+    /// What the worker says that the sum is: nothing, what it sent last, twice the sum or anything else, if it lies.
+    fn reported(&mut self, index: usize, sum: u64) -> u64 {
+        let Worker { partner, sent_last, .. } = &self.workers[index];
+        match &self.scenario.liars {
+            Some((liar, percent)) if liar == partner && self.dice.percent(*percent) => {
+                let last = sent_last.as_ref().map_or(1, |(_, sum)| *sum);
+                self.dice.pick(&[0, last, sum.wrapping_mul(2), !sum])
+            }
+            Some(_) | None => sum,
+        }
     }
 
     fn send_update(&mut self, index: usize, task: Task, update: Digest) -> Result<(), Breach> {

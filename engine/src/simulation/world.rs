@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::iter;
 use std::time::Duration;
 
-use super::auditor::Auditor;
 use super::breach::Breach;
 use super::coordinator::Coordinator;
 use super::dice::Dice;
@@ -12,15 +11,16 @@ use super::disk::Disk;
 use super::fault::{Fault, Identity};
 use super::keeper::Keeper;
 use super::network::{Down, LinkId, Network, Up};
+use super::notary::Notary;
 use super::referee::Referee;
 use super::scenario::Scenario;
 use super::worker::Worker;
 use super::{Summary, Totals, Trace, Violation};
 use crate::digest::Digest;
-use crate::id::{Round, RunId, Time};
+use crate::id::{LeaseId, Round, RunId, Time};
 use crate::keeping::{self, Epoch};
 use crate::planted::Bug;
-use crate::run::Outcome;
+use crate::run::{self, Outcome};
 use crate::session::{self, Task};
 
 /// How long a world goes on after its run is over: what is under way then must do no harm.
@@ -42,6 +42,7 @@ pub(super) enum Happening {
     CoordinatorStarts,
     Stepped { epoch: Epoch, round: Round, params: Digest, units: usize },
     Evaluated { epoch: Epoch, round: Round },
+    Judged { epoch: Epoch, round: Round, lease: LeaseId, truth: Digest },
     Written { epoch: Epoch },
     WritesAgain { epoch: Epoch },
     Strikes(Fault),
@@ -60,7 +61,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) coordinator: Coordinator,
     pub(super) referee: Referee,
-    pub(super) auditor: Auditor,
+    pub(super) notary: Notary,
     pub(super) disk: Disk,
     /// The keeper of each coordinator that still writes.
     pub(super) keepers: BTreeMap<Epoch, Keeper>,
@@ -94,7 +95,7 @@ impl World {
             network: Network::new(scenario.order, scenario.delay),
             coordinator: Coordinator::unborn(&scenario),
             referee: Referee::new(scenario.run.clone()),
-            auditor: Auditor::new(scenario.storage, scenario.cadence.durability),
+            notary: Notary::new(scenario.storage, scenario.cadence.durability),
             disk: Disk::new(bug),
             keepers: BTreeMap::new(),
             mishaps: scenario.mishaps.iter().copied().collect(),
@@ -150,10 +151,10 @@ impl World {
             self.happens(happening)?;
             if over.is_none() && self.finished.is_some() {
                 over = Some(self.now);
-                self.coordinator.check_bits(&self.scenario.run)?;
+                self.check_bits()?;
             }
         }
-        self.coordinator.check_bits(&self.scenario.run)
+        self.check_bits()
     }
 
     fn begin(&mut self) -> Result<(), Breach> {
@@ -228,6 +229,7 @@ impl World {
             | Happening::CoordinatorStarts
             | Happening::Stepped { .. }
             | Happening::Evaluated { .. }
+            | Happening::Judged { .. }
             | Happening::Written { .. }
             | Happening::WritesAgain { .. }
             | Happening::Strikes(_)
@@ -266,6 +268,7 @@ impl World {
             | Happening::CoordinatorStarts
             | Happening::Stepped { .. }
             | Happening::Evaluated { .. }
+            | Happening::Judged { .. }
             | Happening::Written { .. }
             | Happening::WritesAgain { .. }
             | Happening::Strikes(_)
@@ -293,7 +296,10 @@ impl World {
             Happening::Evaluated { epoch, round } if self.is_present(epoch) => {
                 self.keep(keeping::Event::Evaluated { round })
             }
-            Happening::Stepped { .. } | Happening::Evaluated { .. } => Ok(()),
+            Happening::Judged { epoch, round, lease, truth } if self.is_present(epoch) => {
+                self.run_handles(run::Event::Judged { round, lease, digest: truth })
+            }
+            Happening::Stepped { .. } | Happening::Evaluated { .. } | Happening::Judged { .. } => Ok(()),
             Happening::Written { epoch } => self.written(epoch),
             Happening::WritesAgain { epoch } => self.write(epoch),
             Happening::Strikes(fault) => self.strikes(fault),

@@ -63,6 +63,10 @@ fn answer(actions: &[Action]) -> Vec<Event> {
         | Action::Reuse { .. }
         | Action::Accept { .. }
         | Action::Reject { .. }
+        | Action::Audit { .. }
+        | Action::Judge { .. }
+        | Action::Retract { .. }
+        | Action::Audited { .. }
         | Action::Finish(_) => None,
     });
     leased.collect()

@@ -10,7 +10,7 @@ use crate::id::{Round, RunId, Unit, Units};
 use crate::keeping::Storage;
 use crate::spec::Durability;
 
-pub(super) struct Auditor {
+pub(super) struct Notary {
     storage: Storage,
     durability: Durability,
     /// The run that an operator was told has begun.
@@ -23,7 +23,7 @@ pub(super) struct Auditor {
     accepted: BTreeSet<(RunId, Round, Unit)>,
 }
 
-impl Auditor {
+impl Notary {
     pub(super) fn new(storage: Storage, durability: Durability) -> Self {
         Self {
             storage,
