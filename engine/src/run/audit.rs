@@ -384,6 +384,6 @@ mod tests {
         assert!(drawn(0.05, 1).len().abs_diff(500) < 100, "{}", drawn(0.05, 1).len());
         assert_ne!(drawn(0.05, 1), drawn(0.05, 2));
         assert!(AuditRule::new(1.0, 1, AuditSeed([1; 32])).is_certain());
-        assert!(!format!("{:?}", AuditRule::new(1.0, 1, AuditSeed([42; 32]))).contains("42"));
+        assert_eq!(format!("{:?}", AuditSeed([42; 32])), "AuditSeed(secret)");
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::audit::judged;
 use super::*;
 
 fn event() -> impl Strategy<Value = Event> {
@@ -14,8 +15,10 @@ fn event() -> impl Strategy<Value = Event> {
         Event::Joined(Joined { member, worker, partner, milli_units_per_second })
     });
     let of = prop::collection::vec(0u32..6, 0..5);
-    let updates =
-        (member(), round(), lease(), of).prop_map(|(member, round, lease, of)| update(member, round, lease, &of));
+    let sum = || prop_oneof![4 => Just(&b"a sum"[..]), 1 => Just(&b"another"[..])];
+    let updates = (sum(), member(), round(), lease(), of)
+        .prop_map(|(sum, member, round, lease, of)| update_of(sum, member, round, lease, &of));
+    let judged = (sum(), round(), lease()).prop_map(|(sum, round, lease)| judged(sum, round, lease));
     prop_oneof![
         3 => join,
         1 => member().prop_map(left),
@@ -24,6 +27,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (member(), prop::option::of(lease())).prop_map(|(member, lease)| malformed(member, lease)),
         1 => member().prop_map(|member| Event::Stalled { member: MemberId(member) }),
         3 => Just(Event::Tick),
+        2 => judged,
         2 => round().prop_map(stepped),
         1 => round().prop_map(evaluated),
     ]
@@ -31,8 +35,9 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn configs() -> impl Strategy<Value = RunConfig> {
     let on_missing = prop_oneof![Just(OnMissing::Wait), Just(OnMissing::ReLease), Just(OnMissing::Skip)];
-    (1u32..6, 1u32..4, 1u32..3, 0u32..3, 1u32..6, on_missing, any::<bool>()).prop_map(
-        |(units, rounds, min_partners, min_members, most, on_missing, private)| {
+    let audits = prop_oneof![Just((0.0, 1)), Just((1.0, 1)), Just((1.0, 9)), Just((0.5, 9))];
+    (1u32..6, 1u32..4, 1u32..3, 0u32..3, 1u32..6, on_missing, any::<bool>(), audits).prop_map(
+        |(units, rounds, min_partners, min_members, most, on_missing, private, (rate, most_open))| {
             let max_partner_units = most.min(units);
             let quorum = QuorumRule {
                 min_partners,
@@ -43,7 +48,8 @@ fn configs() -> impl Strategy<Value = RunConfig> {
             };
             let owners = (0..units).map(|unit| partner(["a", "b"][unit as usize % 2])).collect();
             let ownership = if private { Ownership::Private { owners } } else { Ownership::Assigned };
-            RunConfig { units, rounds, min_members, quorum, ownership, ..config() }
+            let audit = AuditRule::new(if private { 0.0 } else { rate }, most_open, AuditSeed([7; 32]));
+            RunConfig { units, rounds, min_members, quorum, ownership, audit, ..config() }
         },
     )
 }
@@ -53,8 +59,10 @@ fn answer(actions: &[Action]) -> Vec<Event> {
     let leased = actions.iter().filter_map(|action| match action {
         Action::Assign { member, lease } => {
             let of: Vec<u32> = lease.units.iter().map(|unit| unit.0).collect();
-            Some(update(member.0, lease.round.0, lease.id.0, &of))
+            let sum = if lease.id.0.is_multiple_of(5) { &b"another"[..] } else { b"a sum" };
+            Some(update_of(sum, member.0, lease.round.0, lease.id.0, &of))
         }
+        Action::Judge { round, lease, .. } => Some(judged(b"a sum", round.0, lease.0)),
         Action::Close { round, .. } => Some(stepped(round.0)),
         Action::Evaluate { round } => Some(evaluated(round.0)),
         Action::Admit { .. }
@@ -64,7 +72,6 @@ fn answer(actions: &[Action]) -> Vec<Event> {
         | Action::Accept { .. }
         | Action::Reject { .. }
         | Action::Audit { .. }
-        | Action::Judge { .. }
         | Action::Retract { .. }
         | Action::Audited { .. }
         | Action::Finish(_) => None,

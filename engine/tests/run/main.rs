@@ -1,6 +1,7 @@
 //! The run, event by event: what it then is, and exactly what it asks for.
 
 mod anything;
+mod audit;
 mod conduct;
 mod deadline;
 mod members;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use syngrad_engine::digest::{Digest, Domain};
 use syngrad_engine::run::{
-    Action, AuditRule, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting,
+    Action, AuditRule, AuditSeed, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting,
 };
 use syngrad_engine::spec::OnMissing;
 use syngrad_engine::{LeaseId, MemberId, PartnerName, Rejection, Round, Time, Unit, Units, WorkerId};
@@ -116,7 +117,11 @@ fn left(member: u64) -> Event {
 }
 
 fn update(member: u64, round: u32, lease: u64, of: &[u32]) -> Event {
-    let digest = Digest::of(Domain::Update, b"a sum");
+    update_of(b"a sum", member, round, lease, of)
+}
+
+fn update_of(sum: &[u8], member: u64, round: u32, lease: u64, of: &[u32]) -> Event {
+    let digest = Digest::of(Domain::Update, sum);
     let header = UpdateHeader { round: Round(round), lease: LeaseId(lease), units: units(of), digest };
     Event::Update { member: MemberId(member), header }
 }
