@@ -9,7 +9,7 @@ use syngrad_engine::RunId;
 use uuid::Uuid;
 
 use crate::args::{RunCommand, RunName, StartArgs};
-use crate::client::{Client, Phase, RunStatus, Target};
+use crate::client::{Caught, Client, Counters, Phase, RunStatus, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::read_spec;
@@ -164,6 +164,9 @@ impl Report for RunStatus {
         if !self.members.is_empty() {
             text.push_str(&members(self));
         }
+        if self.counters.audits > 0 {
+            text.push_str(&audits(self));
+        }
         if !self.participation.is_empty() {
             text.push_str(&participation(self));
         }
@@ -183,6 +186,18 @@ fn accuracy(status: &RunStatus) -> String {
 
 fn loss(status: &RunStatus) -> String {
     if status.loss.is_nan() { UNKNOWN.to_owned() } else { format!("{:.4}", status.loss) }
+}
+
+fn audits(status: &RunStatus) -> String {
+    let Counters { audits, audits_passed, audits_failed, audits_lapsed, .. } = status.counters;
+    let counted = format!("{audits} made, {audits_passed} passed, {audits_failed} failed, {audits_lapsed} lapsed");
+    let mut text = facts(&[("audits", counted)]);
+    for Caught { partner, worker, round, units } in &status.caught {
+        let units = units.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let what = format!("worker {worker} in round {round}, units {units}");
+        text.push_str(&facts(&[("wrong update", format!("partner {partner}, {what}"))]));
+    }
+    text
 }
 
 fn members(status: &RunStatus) -> String {

@@ -283,6 +283,9 @@ codes! {
     /// No worker answers on this machine.
     NoWorker = "E1206", Unreachable;
 
+    /// An audit has shown that an update is not what its units give.
+    WrongUpdate = "E1501", NotAllowed;
+
     /// A defect of this program.
     Internal = "E0900", Bug;
     /// A command line that cannot be read.

@@ -81,6 +81,9 @@ pub const OUTBOX: usize = 64;
 pub const DRIVER_QUEUE: usize = 1024;
 /// Messages that have arrived at a worker and wait for it.
 pub const INBOX: usize = 16;
+/// Bytes of updates that a coordinator holds because they are under audit; an update that does not fit is not audited.
+/// One is always held.
+pub const AUDIT_MEMORY: u64 = 64 << 20;
 /// Sessions of one coordinator.
 pub const MAX_SESSIONS: usize = 1024;
 

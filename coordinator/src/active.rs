@@ -11,7 +11,7 @@ use syngrad_engine::keeping::KeepingView;
 use syngrad_engine::receipt::Contribution;
 use syngrad_engine::run::{Outcome, Run, Waiting};
 use syngrad_engine::state::{Commit, TrainingState};
-use syngrad_engine::{Digest, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
+use syngrad_engine::{Digest, LeaseId, MemberId, PartnerName, Plan, Round, RunId, RunSpec, Time, Unit, Units};
 use syngrad_store::{Entry, Holding, Progress, RoundRow, Spooled, ToSpool};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -57,6 +57,15 @@ pub(crate) struct InHand {
     pub(crate) contribution: Option<Contribution>,
 }
 
+/// An update that counts and may have to be taken back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) payload: Bytes,
+    pub(crate) tally: Tally,
+    /// Its summed training loss, and the samples behind it.
+    pub(crate) loss: (f64, u64),
+}
+
 impl Membership {
     /// A member that has been given nothing yet.
     pub(crate) fn new(session: SessionId) -> Self {
@@ -100,6 +109,10 @@ pub(crate) struct ActiveRun {
     pub(crate) open: Option<OpenRound>,
     /// The update that the engine is judging.
     pub(crate) in_hand: Option<InHand>,
+    /// The update that was counted last, if it may be audited.
+    pub(crate) accepted: Option<Held>,
+    /// Updates of the open round under audit, by lease.
+    pub(crate) audited: BTreeMap<LeaseId, Held>,
     /// When the first round opened, and when the last one was committed.
     pub(crate) began: Option<Instant>,
     pub(crate) last_commit: Option<Instant>,
@@ -158,6 +171,8 @@ impl ActiveRun {
             members: BTreeMap::new(),
             open: None,
             in_hand: None,
+            accepted: None,
+            audited: BTreeMap::new(),
             began: None,
             last_commit: None,
             broken: None,
@@ -215,7 +230,10 @@ impl ActiveRun {
 
     /// Whether a round is open that will be committed without anything new beginning.
     pub(crate) fn is_collecting(&self) -> bool {
-        matches!(self.run.waiting_for(), Waiting::ForUpdates { .. } | Waiting::ForStep { .. })
+        matches!(
+            self.run.waiting_for(),
+            Waiting::ForUpdates { .. } | Waiting::ForAudits { .. } | Waiting::ForStep { .. }
+        )
     }
 
     /// Examples behind an update of `units`, if they are units of the run.
@@ -256,6 +274,7 @@ impl ActiveRun {
             train_time: self.train_time(),
             counters: self.journal.counters(view.counters),
             participation: self.journal.participation(view.participation),
+            caught: view.caught,
             traffic: self.journal.traffic,
             foreign_numerics: self.journal.foreign_numerics,
             round_times: self.journal.round_times(),
@@ -319,6 +338,7 @@ impl ActiveRun {
             newest: self.journal.newest().cloned(),
             members: view.members,
             participation: self.journal.participation(view.participation),
+            caught: view.caught,
             counters: self.journal.counters(view.counters),
             traffic: self.journal.traffic,
             refused_sessions,

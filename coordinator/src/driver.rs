@@ -12,6 +12,7 @@
 //! goes into bounded outboxes, and a full one is an event like any other.
 
 mod admission;
+mod audits;
 mod keeping;
 mod message;
 mod operator;
@@ -263,6 +264,7 @@ impl Driver {
             Message::CountWorkers { reply } => self.count_workers(reply),
             Message::Gone { session, why } => self.gone(session, &why),
             Message::FetchShard(request) => self.fetch_shard(request),
+            Message::Judged(judged) => self.judged(judged),
             Message::Evaluated(verdict) => self.evaluated(verdict),
             Message::Prepared(outcome) => self.prepared(outcome),
             Message::Kept(kept) => self.kept(kept),

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::identity::SigningKey;
+use syngrad_common::limits::AUDIT_MEMORY;
 use syngrad_common::{Code, Failure};
 use syngrad_dataset::{DataError, Dataset};
 use syngrad_engine::aggregate::Aggregate;
 use syngrad_engine::keeping::settled;
 use syngrad_engine::receipt::{Facts, policy};
-use syngrad_engine::run::{Ownership, QuorumRule, Run, RunConfig};
+use syngrad_engine::run::{AuditRule, AuditSeed, Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
 use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
@@ -133,6 +134,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         quorum,
         silence,
         ownership: Ownership::of(&spec.data),
+        audit: audits(spec.quorum.audit_rate, layout.params() as u64)?,
     };
     let evaluations = Evaluations::start(run, Evaluator::new(&spec.model, device), dataset.clone(), driver.clone())
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
@@ -149,7 +151,8 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
         plan,
         run: Run::new(config)
             .resumed(state.round(), first_lease, settled(&ledger))
-            .with_spooled(spooled_units(&spooled)),
+            .with_spooled(spooled_units(&spooled))
+            .with_caught(progress.iter().flat_map(|progress| progress.caught.iter().cloned())),
         spooled,
         state,
         aggregate,
@@ -177,6 +180,15 @@ fn receipts(facts: Facts, key: SigningKey, logged: Option<Logged>, committed: us
         return None;
     }
     Some(Receipts::new(facts, key, logged))
+}
+
+/// Which updates of so many params are audited: nobody else learns what is drawn from.
+fn audits(rate: f64, params: u64) -> Result<AuditRule, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Failure::new(Code::Internal, format!("the system gives no random bytes: {error}")))?;
+    let most_open = AUDIT_MEMORY / (params * size_of::<i32>() as u64).max(1);
+    Ok(AuditRule::new(rate, u32::try_from(most_open).unwrap_or(u32::MAX).max(1), AuditSeed(seed)))
 }
 
 fn data_failure(error: &DataError) -> Failure {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use syngrad_dataset::Dataset;
 use syngrad_dataset::shard;
 use syngrad_engine::digest::{Digest, Domain};
-use syngrad_engine::{Cut, Unit};
+use syngrad_engine::{Cut, RunSpec, Unit, Units};
+use syngrad_model::Device;
+use syngrad_model::reference::{OpenRound, ReferenceError, sum_of_units};
 
 /// The samples of one shard as they travel.
 #[derive(Debug)]
@@ -41,6 +43,20 @@ impl Shards {
             let bytes = Bytes::from(shard::encode(&self.dataset.train, self.cut.shard(unit)));
             Shard { digest: Digest::of(Domain::Shard, &bytes), bytes }
         })
+    }
+
+    /// The packed sum that `units` of an open round of `spec` give.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] naming what did not fit or diverged.
+    pub(crate) fn sum_of(
+        &self,
+        spec: &RunSpec,
+        device: Device,
+        open: OpenRound<'_>,
+        units: &Units,
+    ) -> Result<Vec<u8>, ReferenceError> {
+        sum_of_units(spec, (&self.cut, &self.dataset), device, open, units)
     }
 
     /// Encodes all shards, so that no round has to wait for one.

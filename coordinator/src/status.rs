@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use syngrad_common::config::CanonicalSpec;
-use syngrad_engine::run::{Counters, MemberView, Outcome, Participation};
+use syngrad_engine::run::{AuditCounters, Caught, Counters, MemberView, Outcome, Participation};
 use syngrad_engine::{Digest, PartnerName, Plan, Round, RunId};
 use syngrad_model::Evaluation;
 use syngrad_store::{EndPhase, EndedRun, MAX_EVALUATIONS, Point, Progress, RoundTimes, Traffic};
@@ -86,6 +86,8 @@ pub(crate) struct RunStatus {
     pub(crate) newest: Option<Arc<Evaluation>>,
     pub(crate) members: Vec<MemberView>,
     pub(crate) participation: Vec<(PartnerName, Participation)>,
+    /// Partners whose update an audit has shown to be wrong.
+    pub(crate) caught: Vec<Caught>,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
     pub(crate) refused_sessions: u64,
@@ -109,6 +111,7 @@ impl RunStatus {
             newest: None,
             members: Vec::new(),
             participation: Vec::new(),
+            caught: Vec::new(),
             counters: Counters::default(),
             traffic: Traffic::default(),
             refused_sessions: 0,
@@ -123,7 +126,7 @@ impl RunStatus {
     pub(crate) fn of_ended(identity: Arc<Identity>, samples: u64, ended: EndedRun) -> Self {
         let EndedRun { ending, progress, evaluations, .. } = ended;
         let newest = evaluations.last().and_then(|point| evaluation_of(&progress, point));
-        let Progress { committed, params, chain, loss, train_time, counters, participation, .. } = progress;
+        let Progress { committed, params, chain, loss, train_time, counters, participation, caught, .. } = progress;
         let Progress { traffic, round_times, .. } = progress;
         Self {
             phase: match ending.phase {
@@ -141,6 +144,7 @@ impl RunStatus {
             newest,
             counters,
             participation,
+            caught,
             traffic,
             train_time,
             round_times,
@@ -226,6 +230,12 @@ impl Journal {
             rejected: before.rejected + now.rejected + self.rejected,
             joins: before.joins + now.joins,
             leaves: before.leaves + now.leaves,
+            audits: AuditCounters {
+                made: before.audits.made + now.audits.made,
+                passed: before.audits.passed + now.audits.passed,
+                failed: before.audits.failed + now.audits.failed,
+                lapsed: before.audits.lapsed + now.audits.lapsed,
+            },
         }
     }
 

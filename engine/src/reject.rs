@@ -103,7 +103,7 @@ impl Rejection {
     /// Whether it holds for the rest of the run: coming back is of no use.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::WrongUpdate { .. })
+        matches!(self, Self::WrongUpdate { .. } | Self::Quarantined { .. })
     }
 }
 

@@ -153,6 +153,13 @@ impl Run {
         }
     }
 
+    /// The same run with these partners out of it: an earlier process found wrong updates of theirs.
+    #[must_use]
+    pub fn with_caught(self, caught: impl IntoIterator<Item = Caught>) -> Self {
+        let caught = caught.into_iter().map(|of| (of.partner.clone(), of)).collect();
+        Self { caught, ..self }
+    }
+
     /// The same run with a bug in it, to see whether the simulation finds it.
     #[cfg(feature = "simulation")]
     #[must_use]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use syngrad_engine::aggregate::{Aggregate, AggregateError, Tally};
 use syngrad_engine::plan::{PlanError, Sampler};
-use syngrad_engine::quantize::{UnitError, UnitSum};
+use syngrad_engine::quantize::{Grid, UnitError, UnitSum};
 use syngrad_engine::spec::SpecError;
 use syngrad_engine::state::{CommitError, StateError, TrainingState};
-use syngrad_engine::{Cut, Digest, Layout, Plan, Round, RunSpec, Unit};
+use syngrad_engine::{Cut, Digest, Layout, Plan, Round, RunSpec, Unit, Units};
 use thiserror::Error;
 
 use crate::device::Device;
@@ -106,12 +106,14 @@ pub fn train(
     let layout = flat::layout(&spec.model);
     let params = flat::initial_params(&spec.model, spec.seed);
     let mut state = TrainingState::new(spec, &plan, Arc::clone(&layout), params)?;
-    let mut worker = Worker::new(spec, &cut, layout, &dataset.train, device);
+    let all: Units = (0..plan.units()).map(Unit).collect();
+    let mut worker = Worker::new(spec, &cut, layout, &dataset.train, device, &all);
     let mut evaluator = Evaluator::new(&spec.model, device);
     let mut aggregate = Aggregate::new(Arc::clone(state.layout()), state.grid());
     let mut total = Total::default();
     for round in (0..plan.rounds()).map(Round) {
-        let (tally, loss) = worker.round(&plan, &state)?;
+        let open = OpenRound { round, params: state.params(), grid: state.grid() };
+        let (tally, loss) = worker.round(&plan, open)?;
         aggregate.clear(state.grid());
         aggregate.add(&worker.packed, &tally)?;
         let commit = state.commit(&aggregate)?;
@@ -144,6 +146,36 @@ pub fn train(
     })
 }
 
+/// What a round begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenRound<'a> {
+    /// The round.
+    pub round: Round,
+    /// Its params, in layout order.
+    pub params: &'a [f32],
+    /// What its updates are rounded to.
+    pub grid: &'a Grid,
+}
+
+/// The packed sum that `units` of a round of `spec` give: what a worker's update of them has in it.
+///
+/// # Errors
+/// [`ReferenceError`] naming what did not fit or diverged.
+///
+/// # Panics
+/// If `cut` has no such units.
+pub fn sum_of_units(
+    spec: &RunSpec,
+    (cut, dataset): (&Cut, &Dataset),
+    device: Device,
+    open: OpenRound<'_>,
+    units: &Units,
+) -> Result<Vec<u8>, ReferenceError> {
+    let mut worker = Worker::new(spec, cut, flat::layout(&spec.model), &dataset.train, device, units);
+    worker.round(&cut.plan(spec)?, open)?;
+    Ok(worker.packed)
+}
+
 #[derive(Default)]
 struct Total {
     samples: u64,
@@ -152,7 +184,7 @@ struct Total {
     evaluation: Evaluation,
 }
 
-/// The one worker, which holds all units.
+/// The one worker, which holds all units, or those that somebody asks for.
 struct Worker {
     seed: u64,
     trainer: Trainer,
@@ -163,7 +195,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(spec: &RunSpec, cut: &Cut, layout: Arc<Layout>, train: &Samples, device: Device) -> Self {
+    fn new(spec: &RunSpec, cut: &Cut, layout: Arc<Layout>, train: &Samples, device: Device, units: &Units) -> Self {
         let shard = |unit: Unit| {
             let samples = train.select(cut.shard(unit));
             (unit, Sampler::new(spec.seed, unit, samples.len() as u32), samples)
@@ -171,21 +203,22 @@ impl Worker {
         Self {
             seed: spec.seed,
             trainer: Trainer::new(spec, device),
-            shards: (0..spec.algorithm.units()).map(Unit).map(shard).collect(),
+            shards: units.iter().copied().map(shard).collect(),
             result: vec![0.0; layout.params()],
             sum: UnitSum::new(layout),
             packed: Vec::new(),
         }
     }
 
-    /// Computes and packs all units of the open round; returns what stands behind the sum, and the summed loss.
-    fn round(&mut self, plan: &Plan, state: &TrainingState) -> Result<(Tally, f64), ReferenceError> {
-        self.trainer.load(state.params())?;
-        self.sum.begin(self.seed, state.round(), state.grid());
+    /// Computes and packs its units of an open round; returns what stands behind the sum, and the summed loss.
+    fn round(&mut self, plan: &Plan, open: OpenRound<'_>) -> Result<(Tally, f64), ReferenceError> {
+        let OpenRound { round, params, grid } = open;
+        self.trainer.load(params)?;
+        self.sum.begin(self.seed, round, grid);
         let mut loss = 0.0;
         let mut weight = 0;
         for (unit, sampler, shard) in &mut self.shards {
-            let report = self.trainer.unit(plan.work(), *unit, state.round(), sampler, shard, &mut self.result)?;
+            let report = self.trainer.unit(plan.work(), *unit, round, sampler, shard, &mut self.result)?;
             self.sum.add(*unit, &self.result)?;
             loss += report.loss_sum;
             weight += u64::from(plan.weight(*unit));

@@ -28,7 +28,7 @@ use syngrad_common::wire::receipt::SignedHead;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::keeping::{Fenced, Trouble};
 use syngrad_engine::receipt::Receipt;
-use syngrad_engine::run::{Counters, Participation};
+use syngrad_engine::run::{Caught, Counters, Participation};
 use syngrad_engine::state::Commit;
 use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
 use thiserror::Error;
@@ -194,6 +194,8 @@ pub struct Progress {
     pub counters: Counters,
     /// Whose units were used, late or missing.
     pub participation: Vec<(PartnerName, Participation)>,
+    /// Whose updates audits have shown to be wrong.
+    pub caught: Vec<Caught>,
     /// What was counted beside that.
     pub traffic: Traffic,
     /// Workers of another numerics class that were let in.

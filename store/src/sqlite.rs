@@ -13,9 +13,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use syngrad_engine::keeping::{Epoch, Trouble};
-use syngrad_engine::run::{Counters, Participation};
+use syngrad_engine::run::{AuditCounters, Caught, Counters, Participation};
 use syngrad_engine::state::Commit;
-use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit};
+use syngrad_engine::{Digest, PartnerName, Round, RunId, Unit, WorkerId};
 use uuid::Uuid;
 
 pub use register::{Founding, Recalled, Register};
@@ -239,7 +239,19 @@ impl Store for Sqlite {
         let participation = self.rows(query, [run.0], |row| {
             Ok((partner(row)?, Participation { used: row.get(1)?, late: row.get(2)?, missing: row.get(3)? }))
         })?;
-        Ok(Some(Progress { participation, ..progress }))
+        let query = "SELECT made, passed, failed, lapsed FROM run_audits WHERE run = ?1";
+        let audits = self.rows(query, [run.0], |row| {
+            Ok(AuditCounters { made: row.get(0)?, passed: row.get(1)?, failed: row.get(2)?, lapsed: row.get(3)? })
+        })?;
+        let audits = audits.first().copied().unwrap_or_default();
+        let query = "SELECT partner, worker, round, units FROM caught WHERE run = ?1 ORDER BY partner";
+        let caught = self.rows(query, [run.0], |row| {
+            let units: Vec<u8> = row.get(3)?;
+            let units = units.as_chunks().0.iter().map(|&bytes| Unit(u32::from_le_bytes(bytes))).collect();
+            Ok(Caught { partner: partner(row)?, worker: WorkerId(row.get(1)?), round: Round(row.get(2)?), units })
+        })?;
+        let counters = Counters { audits, ..progress.counters };
+        Ok(Some(Progress { participation, caught, counters, ..progress }))
     }
 
     fn served(&self) -> Result<Vec<ServedRow>, StoreError> {
@@ -330,6 +342,7 @@ fn progress_row(row: &Row<'_>) -> rusqlite::Result<Progress> {
             rejected: row.get("rejected")?,
             joins: row.get("joins")?,
             leaves: row.get("leaves")?,
+            audits: AuditCounters::default(),
         },
         traffic: Traffic {
             saturated: row.get("saturated")?,
@@ -338,6 +351,7 @@ fn progress_row(row: &Row<'_>) -> rusqlite::Result<Progress> {
             shard_bytes_sent: row.get("shard_bytes_sent")?,
         },
         participation: Vec::new(),
+        caught: Vec::new(),
         foreign_numerics: row.get("foreign_numerics")?,
         round_times: RoundTimes { p50_ms: row.get("p50_ms")?, p99_ms: row.get("p99_ms")?, max_ms: row.get("max_ms")? },
         confusion: confusion.as_chunks().0.iter().map(|&bytes| u64::from_le_bytes(bytes)).collect(),

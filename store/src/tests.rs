@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use syngrad_engine::keeping::{Epoch, Fenced};
 use syngrad_engine::layout::{Layout, Tensor};
+use syngrad_engine::run::AuditCounters;
+use syngrad_engine::{Units, WorkerId};
 use tempfile::TempDir;
 
 use super::sqlite::{Beginning, Sqlite};
@@ -273,11 +275,26 @@ fn progress() -> Progress {
         chain: Digest([104; 32]),
         loss: Some(0.25),
         train_time: Duration::from_millis(1_500),
-        counters: Counters { accepted: 1, units_released: 2, duplicates: 3, late: 4, rejected: 5, joins: 6, leaves: 7 },
+        counters: Counters {
+            accepted: 1,
+            units_released: 2,
+            duplicates: 3,
+            late: 4,
+            rejected: 5,
+            joins: 6,
+            leaves: 7,
+            audits: AuditCounters { made: 20, passed: 21, failed: 22, lapsed: 23 },
+        },
         participation: vec![(
             PartnerName::parse("alpha").expect("a name"),
             Participation { used: 16, late: 17, missing: 18 },
         )],
+        caught: vec![Caught {
+            partner: PartnerName::parse("beta").expect("a name"),
+            worker: WorkerId([24; 16]),
+            round: Round(25),
+            units: Units::from([Unit(0), Unit(26)]),
+        }],
         traffic: Traffic { saturated: 8, params_bytes_sent: 9, update_bytes_received: 10, shard_bytes_sent: 11 },
         foreign_numerics: 12,
         round_times: RoundTimes { p50_ms: 13.0, p99_ms: 14.5, max_ms: 15.0 },
@@ -396,6 +413,8 @@ fn a_value_that_changed_in_a_row_is_found() {
         "evaluations SET accuracy = 1.0",
         "versions SET version = 7",
         "participation SET used = used + 1",
+        "run_audits SET failed = 0",
+        "caught SET partner = 'alpha'",
         "holdings SET data = zeroblob(32)",
         "spool SET unit = 1",
         "coordinator SET epoch = epoch + 1",

@@ -38,6 +38,8 @@ pub struct RunStatus {
     pub members: Vec<Member>,
     /// What each partner has given to the committed rounds.
     pub participation: Vec<Participation>,
+    /// Partners whose update an audit has shown to be wrong.
+    pub caught: Vec<Caught>,
     /// What was counted.
     pub counters: Counters,
     /// Seconds from the first round's opening to the last commit.
@@ -155,6 +157,27 @@ pub struct Counters {
     pub shard_bytes_sent: u64,
     /// Handshakes refused by the coordinator.
     pub refused_sessions: u64,
+    /// Updates audited.
+    pub audits: u64,
+    /// Audits that found nothing.
+    pub audits_passed: u64,
+    /// Audits that found a wrong update.
+    pub audits_failed: u64,
+    /// Audits that nobody could answer in time.
+    pub audits_lapsed: u64,
+}
+
+/// A partner whose update an audit has shown to be wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Caught {
+    /// The partner.
+    pub partner: String,
+    /// The worker that sent the update.
+    pub worker: String,
+    /// The update's round.
+    pub round: u32,
+    /// Its units.
+    pub units: Vec<u32>,
 }
 
 /// From opened to committed, in milliseconds.
@@ -236,6 +259,7 @@ impl RunStatus {
             classes: status.classes.into_iter().map(class).collect(),
             members: status.members.iter().map(member).collect::<Result<_, _>>()?,
             participation: status.participation.into_iter().map(participation).collect(),
+            caught: status.caught.into_iter().map(caught).collect::<Result<_, _>>()?,
             counters: counters(&status.counters.unwrap_or_default()),
             train_seconds: status.train_seconds,
             round_times: RoundTimes { p50_ms: times.p50_ms, p99_ms: times.p99_ms, max_ms: times.max_ms },
@@ -316,6 +340,11 @@ fn participation(of: proto::PartnerParticipation) -> Participation {
     Participation { partner: of.partner, used: of.used, late: of.late, missing: of.missing }
 }
 
+fn caught(of: proto::CaughtPartner) -> Result<Caught, Failure> {
+    let proto::CaughtPartner { partner, worker, round, units } = of;
+    Ok(Caught { partner, worker: WorkerId(identity(&worker)?).to_string(), round, units })
+}
+
 fn counters(counters: &proto::RunCounters) -> Counters {
     Counters {
         accepted: counters.accepted,
@@ -330,5 +359,9 @@ fn counters(counters: &proto::RunCounters) -> Counters {
         update_bytes_received: counters.update_bytes_received,
         shard_bytes_sent: counters.shard_bytes_sent,
         refused_sessions: counters.refused_sessions,
+        audits: counters.audits,
+        audits_passed: counters.audits_passed,
+        audits_failed: counters.audits_failed,
+        audits_lapsed: counters.audits_lapsed,
     }
 }

@@ -29,6 +29,7 @@ impl From<&Rejection> for Code {
             Rejection::BadPayload { .. } => Self::BadPayload,
             Rejection::BadSignature => Self::BadSignature,
             Rejection::OtherParams { .. } => Self::OtherParams,
+            Rejection::WrongUpdate { .. } => Self::WrongUpdate,
         }
     }
 }

@@ -12,6 +12,7 @@ use syngrad_engine::{PartnerName, RunId};
 use syngrad_store::Kept;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::audits::Judged;
 use crate::access::Caller;
 use crate::evaluate::Evaluated;
 use crate::outbox::Outbox;
@@ -47,6 +48,8 @@ pub(crate) enum Message {
     Gone { session: SessionId, why: String },
     /// A worker asks for a shard.
     FetchShard(ShardRequest),
+    /// Units of an audit are computed.
+    Judged(Judged),
     /// The evaluator is done with some params.
     Evaluated(Evaluated),
     /// A run's model and data are there, or cannot be had.

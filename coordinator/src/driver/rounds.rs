@@ -16,7 +16,7 @@ use tokio::task::block_in_place;
 use tokio::time::Instant;
 
 use super::{Delivery, Driver, Mode};
-use crate::active::{ActiveRun, InHand, Intake, OpenRound};
+use crate::active::{ActiveRun, Held, InHand, Intake, OpenRound};
 use crate::evaluate::{Candidate, Evaluated};
 use crate::outbox::{Broadcast, Full};
 use crate::roster::SessionId;
@@ -66,6 +66,10 @@ impl Driver {
             Action::Assign { member, lease } => self.assign(member, &lease),
             Action::Accept { member, lease, .. } => self.accept(member, lease),
             Action::Reject { member, lease, why } => self.reject(member, lease, &why),
+            Action::Audit { lease } => self.hold(lease),
+            Action::Judge { round, lease, units } => self.judge(round, lease, units),
+            Action::Retract { lease } => self.retract(lease),
+            Action::Audited { lease, finding } => self.let_go(lease, finding),
             Action::Close { round, .. } => self.close(round),
             Action::Evaluate { round } => self.evaluate(round),
             Action::Finish(outcome) => self.finish(outcome),
@@ -208,6 +212,10 @@ impl Driver {
             active.archive(contribution.payload, &payload);
         }
         let is_private = active.is_private();
+        if active.spec().quorum.audit_rate > 0.0 {
+            // An audit of it may begin next.
+            active.accepted = Some(Held { payload: payload.clone(), tally: tally.clone(), loss });
+        }
         self.note(contribution, receipt::Verdict::Accepted);
         match is_private {
             false => self.tell_accepted(member, lease),
@@ -403,9 +411,7 @@ impl Driver {
         tracing::warn!(%member, %why, "dismissed");
         let Some(seat) = self.roster.remove(membership.session) else { return };
         let failure = Failure::from(why);
-        // A worker in quarantine would come back to be refused again, for as long as the run goes on.
-        let retry = !matches!(why, Rejection::Quarantined { .. });
-        let refused = Refused { code: failure.code, why: failure.to_string(), retry };
+        let refused = Refused { code: failure.code, why: failure.to_string(), retry: !why.is_final() };
         // What a stalled worker has not taken, it will not take now.
         if matches!(why, Rejection::Stalled) || seat.outbox.send(ToWorker::Refused(refused)).is_err() {
             seat.outbox.cut();
@@ -433,7 +439,7 @@ pub(super) fn verdict(why: &Rejection) -> Verdict {
 }
 
 /// Does arithmetic over so many params without holding up the other tasks of this runtime thread for long.
-fn on_this_thread<T>(params: usize, work: impl FnOnce() -> T) -> T {
+pub(super) fn on_this_thread<T>(params: usize, work: impl FnOnce() -> T) -> T {
     let threads = matches!(Runtime::current().runtime_flavor(), RuntimeFlavor::MultiThread);
     match threads && params > INLINE_PARAMS {
         true => block_in_place(work),

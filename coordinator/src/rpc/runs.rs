@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use syngrad_common::config::CanonicalSpec;
 use syngrad_common::{Failure, status, wire};
-use syngrad_engine::run::{MemberView, Participation};
+use syngrad_engine::run::{Caught, MemberView, Participation};
 use syngrad_engine::{Digest, PartnerName, RunId};
 use syngrad_model::Evaluation;
 use syngrad_proto::syngrad::v1;
@@ -142,6 +142,7 @@ fn encode(status: &RunStatus) -> v1::RunStatus {
         chain: bytes(status.chain),
         classes: status.newest.as_deref().map(classes).unwrap_or_default(),
         participation: status.participation.iter().map(participation).collect(),
+        caught: status.caught.iter().map(caught).collect(),
     }
 }
 
@@ -179,6 +180,15 @@ fn member(member: &MemberView) -> v1::MemberStatus {
     }
 }
 
+fn caught(caught: &Caught) -> v1::CaughtPartner {
+    v1::CaughtPartner {
+        partner: caught.partner.to_string(),
+        worker: Bytes::copy_from_slice(&caught.worker.0),
+        round: caught.round.0,
+        units: caught.units.iter().map(|unit| unit.0).collect(),
+    }
+}
+
 fn counters(status: &RunStatus) -> v1::RunCounters {
     let (engine, traffic) = (&status.counters, &status.traffic);
     v1::RunCounters {
@@ -194,6 +204,10 @@ fn counters(status: &RunStatus) -> v1::RunCounters {
         update_bytes_received: traffic.update_bytes_received,
         shard_bytes_sent: traffic.shard_bytes_sent,
         refused_sessions: status.refused_sessions,
+        audits: engine.audits.made,
+        audits_passed: engine.audits.passed,
+        audits_failed: engine.audits.failed,
+        audits_lapsed: engine.audits.lapsed,
     }
 }
 

@@ -56,7 +56,13 @@ impl FakeWorker {
 
     /// A connection with a seat.
     pub(crate) async fn seated(channel: Channel, worker: u8) -> (Self, ResumeToken) {
+        Self::seated_as(channel, worker, "hospital-a").await
+    }
+
+    /// A connection of a worker of `partner` with a seat.
+    pub(crate) async fn seated_as(channel: Channel, worker: u8, partner: &str) -> (Self, ResumeToken) {
         let mut fake = Self::connect(channel, worker).await;
+        fake.hello.partner = PartnerName::parse(partner).expect("a name");
         fake.say(ToCoordinator::Hello(fake.hello.clone())).await;
         let heard = fake.hear().await;
         let ToWorker::Welcome(welcome) = heard else { panic!("{heard:?} is no welcome") };

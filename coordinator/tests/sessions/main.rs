@@ -1,5 +1,6 @@
 //! The coordinator through its public door: real gRPC on a real socket, workers that say what a test wants said.
 
+mod audits;
 mod bad_input;
 mod cluster;
 mod fake;

@@ -132,6 +132,16 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     UPDATE spool
     SET seal = seal_of('spool', run, round, unit, blob, saturated, loss_sum, samples, epoch, contribution);
     ",
+    "
+    CREATE TABLE run_audits (
+        run BLOB PRIMARY KEY, made INTEGER NOT NULL, passed INTEGER NOT NULL, failed INTEGER NOT NULL,
+        lapsed INTEGER NOT NULL, seal INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE caught (
+        run BLOB NOT NULL, partner TEXT NOT NULL, worker BLOB NOT NULL, round INTEGER NOT NULL, units BLOB NOT NULL,
+        seal INTEGER NOT NULL, PRIMARY KEY (run, partner)
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// What is sealed in each table, in this order. Rounds are looked at only where a run still needs them.
@@ -149,6 +159,8 @@ const SEALED: &[(&str, &str, &str)] = &[
     ("chains", "fingerprint, chain", "true"),
     ("archived", "run, payload, blob", "run IN (SELECT run FROM runs WHERE phase = 'open')"),
     ("participation", "run, partner, used, late, missing", "true"),
+    ("run_audits", "run, made, passed, failed, lapsed", "true"),
+    ("caught", "run, partner, worker, round, units", "true"),
     (
         "progress",
         "run, train_samples, committed, params, chain, loss, train_seconds, accepted, units_released, duplicates, late,

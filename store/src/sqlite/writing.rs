@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use syngrad_engine::RunId;
 use syngrad_engine::keeping::{CHECKPOINTS, Epoch};
-use syngrad_engine::run::{Counters, Participation};
+use syngrad_engine::run::{AuditCounters, Caught, Counters, Participation};
 use syngrad_engine::state::Commit;
 
 use super::receipts;
@@ -78,7 +78,7 @@ fn write_rounds(transaction: &Transaction<'_>, run: RunId, rounds: &[RoundRow], 
 
 fn write_progress(transaction: &Transaction<'_>, run: RunId, progress: &Progress) -> rusqlite::Result<()> {
     let Progress { train_samples, committed, params, chain, loss, train_time, foreign_numerics, .. } = progress;
-    let Counters { accepted, units_released, duplicates, late, rejected, joins, leaves } = progress.counters;
+    let Counters { accepted, units_released, duplicates, late, rejected, joins, leaves, audits } = progress.counters;
     let Traffic { saturated, params_bytes_sent, update_bytes_received, shard_bytes_sent } = progress.traffic;
     let RoundTimes { p50_ms, p99_ms, max_ms } = progress.round_times;
     let confusion: Vec<u8> = progress.confusion.iter().flat_map(|count| count.to_le_bytes()).collect();
@@ -86,6 +86,7 @@ fn write_progress(transaction: &Transaction<'_>, run: RunId, progress: &Progress
     for (partner, Participation { used, late, missing }) in &progress.participation {
         add.execute(params![run.0, partner.as_str(), used, late, missing])?;
     }
+    write_audits(transaction, run, audits, &progress.caught)?;
     let mut add = transaction.prepare_cached(&insert("progress"))?;
     add.execute(params![
         run.0,
@@ -113,6 +114,25 @@ fn write_progress(transaction: &Transaction<'_>, run: RunId, progress: &Progress
         confusion,
     ])
     .map(drop)
+}
+
+fn write_audits(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    audits: AuditCounters,
+    caught: &[Caught],
+) -> rusqlite::Result<()> {
+    let AuditCounters { made, passed, failed, lapsed } = audits;
+    // Most runs have none.
+    if made > 0 {
+        transaction.prepare_cached(&insert("run_audits"))?.execute(params![run.0, made, passed, failed, lapsed])?;
+    }
+    for Caught { partner, worker, round, units } in caught {
+        let units: Vec<u8> = units.iter().flat_map(|unit| unit.0.to_le_bytes()).collect();
+        let mut add = transaction.prepare_cached(&insert("caught"))?;
+        add.execute(params![run.0, partner.as_str(), worker.0, round.0, units])?;
+    }
+    Ok(())
 }
 
 /// The number that these params of the run have, or the next that none has had.
