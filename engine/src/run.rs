@@ -173,7 +173,7 @@ impl Run {
             Event::Joined(joined) => self.joined(now, joined, out),
             Event::Left { member } => self.remove(member),
             Event::Heartbeat { member } => self.heard(now, member),
-            Event::Update { member, header } => self.update(now, member, header, out),
+            Event::Update { member, header } => self.update(now, member, &header, out),
             Event::Malformed { member, lease, why } => self.malformed(now, member, lease, why, out),
             Event::Stalled { member } => self.dismiss(member, Rejection::Stalled, out),
             Event::Tick => self.tick(now, out),
@@ -271,12 +271,12 @@ impl Run {
         }
     }
 
-    fn update(&mut self, now: Time, member: MemberId, header: UpdateHeader, out: &mut Vec<Action>) {
+    fn update(&mut self, now: Time, member: MemberId, header: &UpdateHeader, out: &mut Vec<Action>) {
         self.heard(now, member);
-        self.observe(now, member, &header);
-        let verdict = self.judge(member, &header);
+        self.observe(now, member, header);
+        let verdict = self.judge(member, header);
         if let Some((audited, why)) =
-            self.audited_by(&header).zip(verdict.as_ref().err()).filter(|(_, why)| why.is_duplicate())
+            self.audited_by(header).zip(verdict.as_ref().err()).filter(|(_, why)| why.is_duplicate())
         {
             out.push(Action::Reject { member, lease: header.lease, why: why.clone() });
             return self.compare(audited, member, header.digest, out);
@@ -304,7 +304,7 @@ impl Run {
         }
         self.counters.accepted += 1;
         out.push(Action::Accept { member, lease: header.lease, units: header.units.clone() });
-        self.perhaps_audit(member, &header, out);
+        self.perhaps_audit(member, header, out);
     }
 
     /// Whether an update counts; changes nothing.

@@ -238,7 +238,12 @@ async fn no_other_worker_of_a_caught_partner_may_join() {
             ToWorker::RoundOpened(opened) => round = Some(opened),
             ToWorker::Frame(frame) => params.extend_from_slice(&frame),
             ToWorker::Leased(leased) => leases.push(leased),
-            other => panic!("{other:?} was not expected"),
+            other @ (ToWorker::Welcome(_)
+            | ToWorker::Refused(_)
+            | ToWorker::RunOpened(_)
+            | ToWorker::Answer(_)
+            | ToWorker::RunClosed(_)
+            | ToWorker::Heartbeat) => panic!("{other:?} was not expected"),
         }
     }
     let audit = &leases[1];
