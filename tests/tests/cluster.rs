@@ -82,6 +82,21 @@ async fn joining_and_leaving_change_no_bit() {
     }
 }
 
+#[tokio::test]
+async fn audits_of_real_workers_pass_also_with_a_kill() {
+    let mut spec = specs::fedavg(3).spec().clone();
+    let expected = local(&specs::fedavg(3));
+    spec.quorum.audit_rate = 1.0;
+    let spec = CanonicalSpec::new(spec).expect("a spec");
+    for fault in [Fault::None, Fault::Kill] {
+        let status = train(NODE, &spec, 3, fault).await;
+        assert_eq!((status.params_digest, status.caught.len()), (expected.clone(), 0), "{fault:?}");
+        let counters = status.counters;
+        assert!(counters.audits == counters.accepted && counters.audits_passed > 0, "{fault:?}: {counters:?}");
+        assert_eq!(counters.audits_failed, 0, "{fault:?}: {counters:?}");
+    }
+}
+
 #[test]
 fn another_seed_is_another_run() {
     assert_ne!(local(&specs::sync_sgd(1)), local(&specs::sync_sgd(2)));

@@ -42,6 +42,9 @@ pub struct RoundArgs {
     /// The width of a worker's sum on the wire: 32, 16 or 8.
     #[arg(long, default_value_t = 32, value_name = "BITS")]
     pub update_bits: u8,
+    /// The chance that an update is audited, 0 to 1: each worker is another partner's.
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    pub audit_rate: f64,
 }
 
 /// Of `bench train`.

@@ -25,11 +25,14 @@ struct RoundReport {
     max_ms: f64,
     /// Params and updates, to and from all workers.
     bytes_per_round: u64,
+    audit_rate: f64,
+    audits: u64,
 }
 
 pub(super) fn run(args: &RoundArgs, output: Output) -> Result<Exit, Failure> {
     let bits = UpdateBits::try_from(args.update_bits).map_err(|why| Failure::usage(&why))?;
     let spec = Noop { params: args.params, workers: args.workers, rounds: args.rounds, update_bits: bits, ..NOOP };
+    let spec = Noop { audit_rate: args.audit_rate, ..spec };
     let spec = spec.spec()?;
     let status = cluster::run(&spec, args.workers, syngrad_model::Device::default(), None, output)?;
     let bytes = status.counters.params_bytes_sent + status.counters.update_bytes_received;
@@ -42,6 +45,8 @@ pub(super) fn run(args: &RoundArgs, output: Output) -> Result<Exit, Failure> {
         p99_ms: status.round_times.p99_ms,
         max_ms: status.round_times.max_ms,
         bytes_per_round: bytes / u64::from(status.rounds_committed.max(1)),
+        audit_rate: args.audit_rate,
+        audits: status.counters.audits,
     });
     Ok(Exit::Ok)
 }
@@ -56,6 +61,7 @@ pub(super) struct Noop {
     pub(super) evaluate_every: Option<u32>,
     pub(super) update_bits: UpdateBits,
     pub(super) durability: Durability,
+    pub(super) audit_rate: f64,
 }
 
 /// The usual one.
@@ -66,11 +72,12 @@ pub(super) const NOOP: Noop = Noop {
     evaluate_every: None,
     update_bits: UpdateBits::ThirtyTwo,
     durability: Durability::Checkpoint,
+    audit_rate: 0.0,
 };
 
 impl Noop {
     pub(super) fn spec(self) -> Result<CanonicalSpec, Failure> {
-        let Self { params, workers, rounds, evaluate_every, update_bits, durability } = self;
+        let Self { params, workers, rounds, evaluate_every, update_bits, durability, audit_rate } = self;
         let spec = RunSpec {
             name: "bench-round".to_owned(),
             seed: 0,
@@ -80,7 +87,7 @@ impl Noop {
             optimizer: OptimizerSpec::Sgd { learning_rate: 0.001, momentum: 0.0, nesterov: false },
             schedule: Schedule::Constant {},
             update_bits,
-            quorum: Quorum::default(),
+            quorum: Quorum { audit_rate, ..Quorum::default() },
             evaluation: Evaluation { every_rounds: evaluate_every.or(Some(rounds)), target_accuracy: None },
             numerics: Numerics::Strict,
             checkpoint: Checkpoint::default(),
@@ -102,6 +109,7 @@ impl Report for RoundReport {
             ("round, p99", format!("{:.3} ms", self.p99_ms)),
             ("round, slowest", format!("{:.3} ms", self.max_ms)),
             ("bytes a round", thousands(self.bytes_per_round)),
+            ("updates audited", thousands(self.audits)),
         ])
     }
 }
