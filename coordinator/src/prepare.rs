@@ -117,24 +117,14 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
             .map_err(|error| Failure::new(Code::SpecValue, error.to_string()))?,
     };
     let identity = Arc::new(Identity::new(run, canonical.clone(), &plan));
-    let quorum = QuorumRule::new(&spec.quorum, plan.units());
+    let config = config(spec, &plan, layout.params() as u64, (min_members, silence))?;
     let fingerprint = fingerprint(spec, &plan, device);
     let facts = Facts {
         run,
         spec: canonical.digest(),
         layout: layout.digest(),
         numerics: fingerprint,
-        policy: policy(&quorum, spec.numerics),
-    };
-    let config = RunConfig {
-        units: plan.units(),
-        rounds: plan.rounds(),
-        evaluate_every: plan.evaluate_every(),
-        min_members,
-        quorum,
-        silence,
-        ownership: Ownership::of(&spec.data),
-        audit: audits(spec.quorum.audit_rate, layout.params() as u64)?,
+        policy: policy(&config.quorum, spec.numerics),
     };
     let evaluations = Evaluations::start(run, Evaluator::new(&spec.model, device), dataset.clone(), driver.clone())
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
@@ -169,6 +159,25 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     });
     active.journal.recall(progress, &round_times, evaluated);
     Ok(Prepared { active, ledger, cache })
+}
+
+/// What the engine is told of a run of so many params.
+fn config(
+    spec: &RunSpec,
+    plan: &Plan,
+    params: u64,
+    (min_members, silence): (u32, Duration),
+) -> Result<RunConfig, Failure> {
+    Ok(RunConfig {
+        units: plan.units(),
+        rounds: plan.rounds(),
+        evaluate_every: plan.evaluate_every(),
+        min_members,
+        quorum: QuorumRule::new(&spec.quorum, plan.units()),
+        silence,
+        ownership: Ownership::of(&spec.data),
+        audit: audits(spec.quorum.audit_rate, params)?,
+    })
 }
 
 /// The run's receipts. Those of a run that began without can only lack what came before, so it goes on without.

@@ -102,7 +102,8 @@ impl Player {
                 },
                 ToWorker::RunClosed(_) => return End::RunOver { duplicates },
                 ToWorker::Refused(refused) => return End::Refused(refused),
-                other @ (ToWorker::Welcome(_) | ToWorker::RunOpened(_) | ToWorker::Heartbeat) => {
+                other
+                @ (ToWorker::Welcome(_) | ToWorker::RunOpened(_) | ToWorker::Receipt(_) | ToWorker::Heartbeat) => {
                     panic!("{other:?} was not expected")
                 }
             }
@@ -137,6 +138,7 @@ async fn send(fake: &FakeWorker, leased: &Leased, units: Units, sum: &[i32]) {
         saturated: 0,
         loss_sum: 1.0,
         samples: 2,
+        signed: None,
     };
     fake.send(update, payload).await;
 }
@@ -243,6 +245,7 @@ async fn no_other_worker_of_a_caught_partner_may_join() {
             | ToWorker::RunOpened(_)
             | ToWorker::Answer(_)
             | ToWorker::RunClosed(_)
+            | ToWorker::Receipt(_)
             | ToWorker::Heartbeat) => panic!("{other:?} was not expected"),
         }
     }
