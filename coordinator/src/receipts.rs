@@ -145,6 +145,11 @@ impl Receipts {
         self.log.note(Contribution { verdict, ..contribution });
     }
 
+    /// What came under `lease` is not what its units give.
+    pub(crate) fn convict(&mut self, lease: LeaseId) {
+        self.log.convict(lease, Code::WrongUpdate.into());
+    }
+
     /// The open round is committed.
     pub(crate) fn seal(&mut self, commit: &Commit, before: Digest, grid: &Grid) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();

@@ -279,7 +279,7 @@ impl Run {
             self.audited_by(header).zip(verdict.as_ref().err()).filter(|(_, why)| why.is_duplicate())
         {
             out.push(Action::Reject { member, lease: header.lease, why: why.clone() });
-            return self.compare(audited, member, header.digest, out);
+            return self.compare(audited, member, header, out);
         }
         if let Err(why) = verdict {
             let counter = match (why.is_duplicate(), why.is_late()) {

@@ -82,6 +82,13 @@ impl Driver {
         }
     }
 
+    /// An update was shown to be wrong: its receipt says so, whatever its worker was told.
+    pub(super) fn convict(&mut self, lease: LeaseId) {
+        if let Some(receipts) = self.active.as_mut().and_then(|active| active.receipts.as_mut()) {
+            receipts.convict(lease);
+        }
+    }
+
     /// An audit has ended: nobody needs the payload any more.
     pub(super) fn let_go(&mut self, lease: LeaseId, finding: Finding) {
         let Some(active) = &mut self.active else { return };

@@ -69,6 +69,7 @@ impl Driver {
             Action::Audit { lease } => self.hold(lease),
             Action::Judge { round, lease, units } => self.judge(round, lease, units),
             Action::Retract { lease } => self.retract(lease),
+            Action::Convict { lease } => self.convict(lease),
             Action::Audited { lease, finding } => self.let_go(lease, finding),
             Action::Close { round, .. } => self.close(round),
             Action::Evaluate { round } => self.evaluate(round),

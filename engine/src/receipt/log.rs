@@ -1,10 +1,10 @@
 //! The log of one run, on the side that writes it.
 
-use super::contribution::{Contribution, Verdict};
+use super::contribution::{Contribution, RefusalCode, Verdict};
 use super::record::{Branch, Head, Record};
 use super::tree::{Frontier, Tree, Whole};
 use crate::digest::Digest;
-use crate::id::{Round, RunId};
+use crate::id::{LeaseId, Round, RunId};
 use crate::quantize::Grid;
 use crate::state::Commit;
 
@@ -142,6 +142,19 @@ impl Log {
             Verdict::Late(_) | Verdict::Duplicate(_) | Verdict::Rejected(_) | Verdict::Audited => {
                 self.overflow = self.overflow.saturating_add(1);
             }
+        }
+    }
+
+    /// An audit has shown that what came under `lease` in the open round, whatever became of it so far, is not what its
+    /// units give.
+    pub fn convict(&mut self, lease: LeaseId, code: RefusalCode) {
+        let verdict = Verdict::Rejected(code);
+        if let Some(index) = self.accepted.iter().position(|given| given.lease == lease) {
+            let given = self.accepted.remove(index);
+            return self.note(Contribution { verdict, ..given });
+        }
+        if let Some(given) = self.refused.iter_mut().find(|given| given.lease == lease) {
+            given.verdict = verdict;
         }
     }
 

@@ -141,6 +141,7 @@ impl Caught {
 /// Who sent an update, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Author {
+    lease: LeaseId,
     worker: WorkerId,
     partner: PartnerName,
     digest: Digest,
@@ -182,7 +183,7 @@ impl Run {
         if !self.config.audit.draws(header.lease) {
             return;
         }
-        let (Some(first), Phase::Collecting(round)) = (self.author(id, header.digest), &mut self.phase) else { return };
+        let (Some(first), Phase::Collecting(round)) = (self.author(id, header), &mut self.phase) else { return };
         self.counters.audits.made += 1;
         if round.audits.len() >= self.config.audit.most_open as usize {
             self.counters.audits.lapsed += 1;
@@ -193,9 +194,10 @@ impl Run {
         out.push(Action::Audit { lease: header.lease });
     }
 
-    fn author(&self, member: MemberId, digest: Digest) -> Option<Author> {
+    fn author(&self, member: MemberId, header: &UpdateHeader) -> Option<Author> {
+        let &UpdateHeader { lease, digest, .. } = header;
         let Member { worker, partner, .. } = self.members.get(member)?;
-        Some(Author { worker: *worker, partner: partner.clone(), digest })
+        Some(Author { lease, worker: *worker, partner: partner.clone(), digest })
     }
 
     /// The lease whose update that of `header` is to be compared with.
@@ -208,11 +210,11 @@ impl Run {
     }
 
     /// The auditor `id` has answered.
-    pub(super) fn compare(&mut self, audited: LeaseId, id: MemberId, digest: Digest, out: &mut Vec<Action>) {
-        let (Some(second), Phase::Collecting(round)) = (self.author(id, digest), &mut self.phase) else { return };
+    pub(super) fn compare(&mut self, audited: LeaseId, id: MemberId, header: &UpdateHeader, out: &mut Vec<Action>) {
+        let (Some(second), Phase::Collecting(round)) = (self.author(id, header), &mut self.phase) else { return };
         round.end_auditors(audited);
         let Some(audit) = round.audits.get_mut(&audited) else { return };
-        match audit.first.digest == digest {
+        match audit.first.digest == second.digest {
             true => self.end_audit(audited, Finding::Passed, out),
             false => {
                 audit.second = Some(second);
@@ -240,7 +242,8 @@ impl Run {
 
     /// All workers of whoever sent a wrong update of `units` are out of the run.
     fn catch(&mut self, author: Author, units: &Units, out: &mut Vec<Action>) {
-        let Author { worker, partner, digest: _ } = author;
+        let Author { lease, worker, partner, digest: _ } = author;
+        out.push(Action::Convict { lease });
         let caught = Caught { partner: partner.clone(), worker, round: self.round, units: units.clone() };
         let why = caught.rejection();
         if self.caught.len() < MOST_CAUGHT {

@@ -256,6 +256,11 @@ pub enum Action {
         /// The lease that it answered.
         lease: LeaseId,
     },
+    /// The update under this lease, whether it counted or was an auditor's, was wrong: receipts say so.
+    Convict {
+        /// The lease.
+        lease: LeaseId,
+    },
     /// An audit has ended; let the payload go.
     Audited {
         /// The lease of the audited update.

@@ -33,6 +33,7 @@ impl World {
             | Action::Assign { .. }
             | Action::Accept { .. }
             | Action::Reject { .. }
+            | Action::Convict { .. }
             | Action::Close { .. }
             | Action::Evaluate { .. }
             | Action::Finish(_) => {}

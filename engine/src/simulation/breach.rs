@@ -53,6 +53,9 @@ pub enum Breach {
     /// An update was taken back that was right, not counted or not judged.
     #[error("the update under lease {0} was taken back without reason")]
     RetractedWrongly(LeaseId),
+    /// An update was said to be wrong that was right.
+    #[error("the update under lease {0} was said to be wrong, and was right")]
+    ConvictedWrongly(LeaseId),
     /// Somebody was dismissed for a wrong update whose partner has sent none.
     #[error("member {0} was dismissed for a wrong update, and its partner has sent none")]
     InnocentDismissed(MemberId),

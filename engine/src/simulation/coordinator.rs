@@ -363,7 +363,11 @@ impl World {
                 };
                 self.tell(member, Down::Answer { lease, answer });
             }
-            Action::Audit { .. } | Action::Judge { .. } | Action::Retract { .. } | Action::Audited { .. } => {
+            Action::Audit { .. }
+            | Action::Judge { .. }
+            | Action::Retract { .. }
+            | Action::Convict { .. }
+            | Action::Audited { .. } => {
                 self.audit_wants(&action);
             }
             Action::Close { round, units } => {

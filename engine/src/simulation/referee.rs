@@ -167,6 +167,7 @@ impl Referee {
             Action::Audit { lease } => self.audit_begins(*lease),
             Action::Judge { lease, .. } => self.audit_differs(*lease),
             Action::Retract { lease } => self.retracted(now, *lease),
+            Action::Convict { lease } => self.convicted(*lease),
             Action::Audited { lease, finding } => self.audit_ends(now, *lease, *finding),
             Action::Reject { .. } | Action::Evaluate { .. } => Ok(()),
         }

@@ -73,6 +73,7 @@ fn answer(actions: &[Action]) -> Vec<Event> {
         | Action::Reject { .. }
         | Action::Audit { .. }
         | Action::Retract { .. }
+        | Action::Convict { .. }
         | Action::Audited { .. }
         | Action::Finish(_) => None,
     });

@@ -36,6 +36,10 @@ fn ended(lease: u64, finding: Finding) -> Action {
     Action::Audited { lease: LeaseId(lease), finding }
 }
 
+fn convict(lease: u64) -> Action {
+    Action::Convict { lease: LeaseId(lease) }
+}
+
 fn judge(lease: u64, of: &[u32]) -> Action {
     Action::Judge { round: Round(0), lease: LeaseId(lease), units: units(of) }
 }
@@ -84,7 +88,8 @@ fn a_wrong_update_is_taken_back_its_partner_is_out_and_its_units_are_leased_agai
     assert!(table.run.waiting_for().to_string().contains("computing the units of 1 updates of round 0"));
     let actions = table.send(judged(RIGHT, 0, 0));
     let retract = Action::Retract { lease: LeaseId(0) };
-    let out = [retract, ended(0, Finding::Failed), dismiss(1, wrong("a", &[0, 1])), assign(2, 0, 4, &[0, 1])];
+    let out =
+        [retract, ended(0, Finding::Failed), convict(0), dismiss(1, wrong("a", &[0, 1])), assign(2, 0, 4, &[0, 1])];
     assert_eq!(actions, out);
     let caught = Caught { partner: partner("a"), worker: worker(1), round: Round(0), units: units(&[0, 1]) };
     assert_eq!(table.run.view().caught, [caught]);
@@ -102,7 +107,7 @@ fn an_auditor_that_is_wrong_is_out_and_the_update_stays() {
     table.update(1, 0, 3, &[2, 3]);
     table.send(update_of(WRONG, 2, 0, 2, &[0, 1]));
     let actions = table.send(judged(RIGHT, 0, 0));
-    let out = [ended(0, Finding::Failed), dismiss(2, wrong("b", &[0, 1])), close(0, &[0, 1, 2, 3])];
+    let out = [ended(0, Finding::Failed), convict(2), dismiss(2, wrong("b", &[0, 1])), close(0, &[0, 1, 2, 3])];
     assert_eq!(actions, out);
 }
 
@@ -116,7 +121,7 @@ fn both_may_be_wrong() {
     let actions = table.send(judged(RIGHT, 0, 0));
     let dismissed = |action: &&Action| matches!(action, Action::Dismiss { .. });
     assert_eq!(actions.iter().filter(dismissed).count(), 2, "{actions:?}");
-    assert!(actions.contains(&Action::Retract { lease: LeaseId(0) }));
+    assert!([Action::Retract { lease: LeaseId(0) }, convict(0), convict(2)].iter().all(|due| actions.contains(due)));
 }
 
 #[test]

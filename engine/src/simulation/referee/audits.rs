@@ -25,6 +25,8 @@ pub(super) struct Audits {
     wrong: bool,
     /// Wrong updates that count in the open round.
     lies: BTreeSet<LeaseId>,
+    /// Leases of the open round under which something wrong came that counted or was compared.
+    wrongs: BTreeSet<LeaseId>,
     /// Updates of the open round that nobody could look at.
     unseen: BTreeSet<LeaseId>,
     /// An audit of the open round that ended though somebody could have answered it.
@@ -46,6 +48,7 @@ impl Audits {
         self.open.clear();
         self.leases.clear();
         self.lies.clear();
+        self.wrongs.clear();
         self.unseen.clear();
         self.hasty = None;
     }
@@ -72,6 +75,7 @@ impl Audits {
     pub(super) fn accepted(&mut self, lease: LeaseId, partner: PartnerName, config: &RunConfig) {
         if std::mem::take(&mut self.wrong) {
             self.lies.insert(lease);
+            self.wrongs.insert(lease);
             self.liars.insert(partner);
         }
         if self.open.len() >= config.audit.most_open() as usize {
@@ -141,6 +145,14 @@ impl Referee {
         let fits = audit.is_some_and(|audit| audit.units == header.units && Some(header.round) == self.open);
         if let Some(present) = self.members.get(&member).filter(|_| fits && self.audits.wrong) {
             self.audits.liars.insert(present.partner.clone());
+            self.audits.wrongs.insert(header.lease);
+        }
+    }
+
+    pub(super) fn convicted(&mut self, lease: LeaseId) -> Result<(), Breach> {
+        match self.audits.wrongs.contains(&lease) {
+            true => Ok(()),
+            false => Err(Breach::ConvictedWrongly(lease)),
         }
     }
 
