@@ -46,6 +46,28 @@ fn an_honest_log_of_a_hundred_rounds_is_computed_again() {
 }
 
 #[test]
+fn what_was_accepted_and_then_shown_to_be_wrong_is_rejected_in_its_record() {
+    let mut world = World::new();
+    let code = RefusalCode::new(1501).expect("a code");
+    let (wrong, _) = world.contribution(1);
+    let (mut auditors, _) = world.contribution(0);
+    auditors.verdict = Verdict::Duplicate(RefusalCode::new(307).expect("a code"));
+    for given in [&wrong, &auditors] {
+        world.log.note(given.clone());
+        world.log.convict(given.lease, code);
+    }
+    world.round();
+    world.publish(0);
+    let recorded = world.receipts[0].contributions.iter().map(|bytes| Contribution::decode(bytes).expect("its own"));
+    let of =
+        |lease| recorded.clone().filter(|given| given.lease == lease).map(|given| given.verdict).collect::<Vec<_>>();
+    for lease in [wrong.lease, auditors.lease] {
+        assert_eq!(of(lease), [Verdict::Rejected(code)]);
+    }
+    assert_eq!(world.audit(Checks::all()).findings(), []);
+}
+
+#[test]
 fn each_mischief_is_found_by_its_check_and_by_no_other() {
     let twice: Mischief<'_> = &|noted| {
         noted[1].verdict = Verdict::Audited;
