@@ -10,8 +10,6 @@ mod caller;
 mod client;
 mod failure;
 mod server;
-#[cfg(test)]
-mod tls_tests;
 mod verifier;
 
 use std::io;
@@ -31,7 +29,7 @@ pub use caller::{Caller, Everybody, Standing};
 use client::Connector;
 pub use client::{AuthorityPin, ClientSecurity, LiveCredentials};
 pub use failure::among as failure_among;
-pub use server::{LiveServer, ServerCredentials, ServerSecurity, ServerStream};
+pub use server::{LiveServer, Refused, ServerCredentials, ServerSecurity, ServerStream};
 
 use crate::error::{Code, Failure};
 use crate::identity::COORDINATOR_NAME;

@@ -147,6 +147,13 @@ impl Authority {
         &self.cross
     }
 
+    /// Somebody who signs certificates and may not.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn posing(certificate: Certificate, key: PrivateKey, consortium: &ConsortiumName) -> Self {
+        Self { consortium: consortium.clone(), certificate, cross: Vec::new(), key }
+    }
+
     /// The key that certificates are signed with.
     #[cfg(feature = "testing")]
     pub(super) fn key(&self) -> &PrivateKey {

@@ -173,8 +173,8 @@ impl ComingUp {
         if self.order.len() >= door.limits.handshakes
             && let Some((_, oldest)) = self.order.pop_first()
         {
-            oldest.abort();
             door.counters.given_up();
+            oldest.abort();
         }
         let number = self.next;
         self.next += 1;
@@ -188,11 +188,14 @@ impl ComingUp {
 
 impl Door {
     async fn bring_up(self, stream: TcpStream, server: &LiveServer, place: Place) {
-        let (stream, caller) = match timeout(self.limits.handshake, server.accept(stream)).await {
+        // Counted before it is dropped, so that whoever is hung up on finds itself counted.
+        let mut accepting = std::pin::pin!(server.accept(stream));
+        let (stream, caller) = match timeout(self.limits.handshake, &mut accepting).await {
             Ok(Ok(up)) => up,
-            Ok(Err(failure)) => {
+            Ok(Err(refused)) => {
                 self.counters.failed();
-                tracing::debug!(code = %failure.code, "a connection is refused: {failure}");
+                tracing::debug!(code = %refused.failure.code, "a connection is refused: {}", refused.failure);
+                refused.farewell().await;
                 return;
             }
             Err(_) => {
@@ -215,6 +218,3 @@ impl Door {
         let _ = self.ready.send(connection).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

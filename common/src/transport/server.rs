@@ -162,54 +162,65 @@ impl LiveServer {
     /// Brings a protected connection up on `stream`. Takes as long as the other side makes it: set a limit.
     ///
     /// # Errors
-    /// [`Failure`] if the other side speaks something else, shows a certificate that is not good, or hangs up.
-    pub async fn accept(&self, stream: TcpStream) -> Result<(ServerStream, Caller), Failure> {
+    /// [`Refused`] if the other side speaks something else, shows a certificate that is not good, or hangs up.
+    pub async fn accept(&self, stream: TcpStream) -> Result<(ServerStream, Caller), Refused> {
         let Shown { config, credentials } = self.shown();
         let stream = match TlsAcceptor::from(config).accept(Buffered::new(stream)).into_fallible().await {
             Ok(stream) => stream,
             Err((error, stream)) => {
-                farewell(stream).await;
-                return Err(failure::of_io(&error, failure::Side::Server));
+                return Err(Refused { failure: failure::of_io(&error, failure::Side::Server), stream });
             }
         };
-        let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(ALPN) {
-            return Err(Failure::new(Code::TlsFailed, "the other side does not speak HTTP/2"));
+        match caller(&stream, &credentials.consortium) {
+            Ok(caller) => Ok((stream, caller)),
+            Err(failure) => Err(Refused { failure, stream: stream.into_inner().0 }),
         }
-        let caller = match session.peer_certificates().and_then(<[_]>::split_first) {
-            None => Caller::Anonymous,
-            Some((der, others)) => {
-                let certificate = Certificate::from_der(der)?;
-                let others = others.iter().map(|other| Certificate::from_der(other));
-                let chain = std::iter::once(Ok(certificate.clone())).chain(others).collect::<Result<Vec<_>, _>>()?;
-                let principal = holder(&certificate, &credentials.consortium);
-                let principal =
-                    principal.map_err(|error| Failure::new(Code::CertificateUntrusted, error.to_string()))?;
-                let certificate = certificate.summary().clone();
-                let consortium = credentials.consortium.clone();
-                Caller::Known(Arc::new(Identity { consortium, principal, certificate, chain }))
-            }
-        };
-        Ok((stream, caller))
     }
 }
 
-/// Lets the other side read why it is refused: closing a connection with unread bytes would take that back.
-async fn farewell(mut stream: Buffered<TcpStream>) {
-    // A side that is gone, or goes on talking, is not waited for.
-    let _ = timeout(FAREWELL, async {
-        stream.shutdown().await?;
-        let mut unread = [0; 4096];
-        let mut left = MAX_UNREAD;
-        while left > 0 {
-            match stream.read(&mut unread).await? {
-                0 => break,
-                count => left = left.saturating_sub(count),
+/// Somebody who is not let in, still at the other end.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub failure: Failure,
+    stream: Buffered<TcpStream>,
+}
+
+/// Who is at the other end of a connection that is up.
+fn caller(stream: &ServerStream, consortium: &ConsortiumName) -> Result<Caller, Failure> {
+    let (_, session) = stream.get_ref();
+    if session.alpn_protocol() != Some(ALPN) {
+        return Err(Failure::new(Code::TlsFailed, "the other side does not speak HTTP/2"));
+    }
+    let Some((der, others)) = session.peer_certificates().and_then(<[_]>::split_first) else {
+        return Ok(Caller::Anonymous);
+    };
+    let certificate = Certificate::from_der(der)?;
+    let others = others.iter().map(|other| Certificate::from_der(other));
+    let chain = std::iter::once(Ok(certificate.clone())).chain(others).collect::<Result<Vec<_>, _>>()?;
+    let principal = holder(&certificate, consortium);
+    let principal = principal.map_err(|error| Failure::new(Code::CertificateUntrusted, error.to_string()))?;
+    let (consortium, certificate) = (consortium.clone(), certificate.summary().clone());
+    Ok(Caller::Known(Arc::new(Identity { consortium, principal, certificate, chain })))
+}
+impl Refused {
+    /// Lets the other side read why it is refused: closing a connection with unread bytes would take that back. A side that
+    /// is gone, or goes on talking, is not waited for.
+    pub async fn farewell(mut self) {
+        let said = async {
+            self.stream.shutdown().await?;
+            let mut unread = [0; 4096];
+            let mut left = MAX_UNREAD;
+            while left > 0 {
+                match self.stream.read(&mut unread).await? {
+                    0 => break,
+                    count => left = left.saturating_sub(count),
+                }
             }
-        }
-        std::io::Result::Ok(())
-    })
-    .await;
+            std::io::Result::Ok(())
+        };
+        let _ = timeout(FAREWELL, said).await;
+    }
 }
 
 fn shown(

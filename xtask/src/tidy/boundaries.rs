@@ -7,6 +7,7 @@ use super::{Finding, Tree};
 const PROTO_IS_NAMED_IN: &[(&str, &str)] = &[
     ("proto/", "it generates them"),
     ("common/src/wire", "the only conversion between wire and domain"),
+    ("common/tests/", "hostile callers and servers speak the wire by hand"),
     ("coordinator/src/rpc", "the services that tonic calls"),
     ("coordinator/src/serving", "the inference service that tonic calls"),
     ("coordinator/tests/", "hostile workers speak the wire by hand"),
