@@ -17,6 +17,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
@@ -41,9 +44,13 @@ use crate::limits::{
 /// What both sides say they speak inside TLS.
 const ALPN: &[u8] = b"h2";
 
-/// The cryptography of protected connections.
+/// Encrypted bytes of a connection that wait for the system: more at a time costs fewer calls and wakes.
+const TLS_BUFFER: usize = 256 << 10;
+
+/// The cryptography of protected connections: TLS 1.3 only, and what is cheapest on machines of today first.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    let suites = [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+    Arc::new(CryptoProvider { cipher_suites: suites.to_vec(), ..rustls::crypto::ring::default_provider() })
 }
 
 /// Why there is no connection or listener.

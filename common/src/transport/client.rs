@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tonic::codegen::{Service, http::Uri};
 
 use super::verifier::{CoordinatorVerifier, Trust, coordinator_name, under};
-use super::{ALPN, Address, Buffered, Host, failure, provider};
+use super::{ALPN, Address, Buffered, Host, TLS_BUFFER, failure, provider};
 use crate::error::{Code, Failure};
 use crate::identity::{Credentials, Sha256, Ticket, UnixTime, shown};
 use crate::limits::CONNECT_TIMEOUT;
@@ -207,6 +207,7 @@ async fn bring_up(address: &Address, config: Arc<ClientConfig>) -> Result<Client
     let refused = |error: std::io::Error| failure::of_io(&error, failure::Side::Client);
     let connecting = TlsConnector::from(config).connect(coordinator_name(), Buffered::new(stream));
     let mut stream = connecting.await.map_err(refused)?;
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
     // In TLS 1.3 the caller is through before the coordinator has looked at its certificate. A coordinator that takes it
     // speaks first, with its settings; one that does not says why.
     let spoken = poll_fn(|cx| Pin::new(&mut stream).poll_fill_buf(cx).map_ok(|bytes| !bytes.is_empty())).await;

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::verifier::{HolderVerifier, holder};
-use super::{ALPN, Buffered, Caller, Standing, failure, provider};
+use super::{ALPN, Buffered, Caller, Standing, TLS_BUFFER, failure, provider};
 use crate::error::{Code, Failure};
 use crate::identity::{Authority, Certificate, CertificateRequest, Identity, PrivateKey, UnixTime, Validity, life};
 use crate::transport::Address;
@@ -165,14 +165,17 @@ impl LiveServer {
     /// [`Refused`] if the other side speaks something else, shows a certificate that is not good, or hangs up.
     pub async fn accept(&self, stream: TcpStream) -> Result<(ServerStream, Caller), Refused> {
         let Shown { config, credentials } = self.shown();
-        let stream = match TlsAcceptor::from(config).accept(Buffered::new(stream)).into_fallible().await {
+        let mut stream = match TlsAcceptor::from(config).accept(Buffered::new(stream)).into_fallible().await {
             Ok(stream) => stream,
             Err((error, stream)) => {
                 return Err(Refused { failure: failure::of_io(&error, failure::Side::Server), stream });
             }
         };
         match caller(&stream, &credentials.consortium) {
-            Ok(caller) => Ok((stream, caller)),
+            Ok(caller) => {
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+                Ok((stream, caller))
+            }
             Err(failure) => Err(Refused { failure, stream: stream.into_inner().0 }),
         }
     }
