@@ -18,7 +18,7 @@ pub use bench::{
 pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
 pub use consortium::{
     ActArgs, AuditArgs, AuditCommand, AuthorityCommand, HolderCommand, InitArgs, InviteArgs, InvitePartnerArgs,
-    PartnerCommand, RetireArgs, RevokePartnerArgs, RotateArgs, TicketArgs, TicketCommand,
+    PartnerCommand, RedeemArgs, RetireArgs, RevokePartnerArgs, RotateArgs, TicketArgs, TicketCommand,
 };
 pub use demo::{AlgorithmName, DemoArgs, Kill, SpecFlags};
 pub use guard::{InspectArgs, PreflightArgs, Sovereignty, WorkerAt};

@@ -3,6 +3,7 @@
 
 mod partners;
 mod receipts;
+mod renewal;
 mod status;
 mod target;
 
@@ -25,6 +26,7 @@ use crate::failure::Failure;
 
 pub(crate) use partners::{Act, Invite, Partner, Partners, Role, Ruling};
 pub use receipts::{Listing, Piece, Receipts, Shipment};
+pub(crate) use renewal::redeem;
 pub(crate) use status::rate;
 pub use status::{Caught, ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
 pub use target::Target;
@@ -122,7 +124,12 @@ impl Watch {
 
 /// Opens a channel to a coordinator.
 pub(crate) async fn channel(target: &Target) -> Result<Channel, Failure> {
-    Ok(transport::connect(&target.address, &target.security).await.map_err(syngrad_common::Failure::from)?)
+    let connect = || transport::connect(&target.address, &target.security);
+    let channel = connect().await.map_err(syngrad_common::Failure::from)?;
+    let Some((live, folder)) = target.to_renew() else { return Ok(channel) };
+    let renewed = renewal::renew(channel.clone(), live.credentials().key()).await?;
+    folder.store(&renewed).and_then(|()| Ok(live.replace(renewed))).map_err(syngrad_common::Failure::from)??;
+    Ok(connect().await.map_err(syngrad_common::Failure::from)?)
 }
 
 async fn within<T>(

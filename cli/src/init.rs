@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use syngrad_common::Code;
-use syngrad_common::identity::ticket::{ENVIRONMENT, Sources, TicketView};
+use syngrad_common::identity::ticket::{ENVIRONMENT, Invited, Sources, TicketView};
 use syngrad_common::identity::{Ticket, UnixTime};
 use syngrad_common::transport::Address;
 use syngrad_coordinator::{Founding, default_state_dir, found};
 use syngrad_engine::{ConsortiumName, HolderName};
 
 use crate::args::{InitArgs, TicketArgs, TicketCommand};
+use crate::client::redeem;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
+use crate::runtime;
 use crate::table::facts;
 
 /// A consortium that was founded.
@@ -59,16 +61,54 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 pub(crate) fn ticket(command: &TicketCommand, output: Output) -> Result<Exit, Failure> {
-    let TicketCommand::Show(TicketArgs { ticket, file }) = command;
+    match command {
+        TicketCommand::Show(args) => {
+            output.result(&Shown(read_ticket(args)?.view(UnixTime::now())));
+        }
+        TicketCommand::Redeem(args) => {
+            let ticket = read_ticket(&args.ticket)?;
+            let state = state_folder(args.state.as_deref())?;
+            if let Invited::Partner(partner) = &ticket.invited {
+                let why = format!("the ticket invites partner {partner}, whose workers join with it");
+                return Err(Failure::new(Code::TicketMisused, why));
+            }
+            let folder = runtime::light()?.block_on(redeem(&ticket, &state))?;
+            let who = format!("{} of {}", ticket.invited.name(), ticket.consortium);
+            output.result(&Redeemed { who, credentials: folder.path().to_owned() });
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn state_folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    named
+        .map(Path::to_owned)
+        .or_else(default_state_dir)
+        .ok_or_else(|| Failure::new(Code::Usage, "the environment names no folder for state: name one with --state"))
+}
+
+fn read_ticket(TicketArgs { ticket, file }: &TicketArgs) -> Result<Ticket, Failure> {
     let sources = Sources {
         argument: ticket.as_deref(),
         file: file.as_deref(),
         environment: std::env::var_os(ENVIRONMENT),
         stdin: std::io::stdin(),
     };
-    let ticket = Ticket::parse(&sources.text()?).map_err(syngrad_common::Failure::from)?;
-    output.result(&Shown(ticket.view(UnixTime::now())));
-    Ok(Exit::Ok)
+    Ok(Ticket::parse(&sources.text()?).map_err(syngrad_common::Failure::from)?)
+}
+
+/// Credentials that were got for a ticket.
+#[derive(Serialize)]
+struct Redeemed {
+    who: String,
+    /// Their folder.
+    credentials: PathBuf,
+}
+
+impl Report for Redeemed {
+    fn text(&self) -> String {
+        format!("credentials of {} are in {}\n", self.who, self.credentials.display())
+    }
 }
 
 #[derive(Serialize)]

@@ -21,24 +21,25 @@ struct Listening {
 }
 
 pub(crate) fn run(args: &ServeArgs, output: Output) -> Result<Exit, Failure> {
-    if !args.insecure {
-        return Err(Failure::missing_insecure("a coordinator"));
-    }
     log(output, "info")?;
     if args.batch {
         scheduling::as_batch()?;
     }
+    let mut state = match args.no_state {
+        true => State::forgotten(),
+        false => State::open_named_or_own(args.state_dir.as_deref())?,
+    };
+    let security = match args.insecure {
+        true => ServerSecurity::InsecureLoopback,
+        false => state.security()?,
+    };
     let defaults = Config::default();
     let config = Config {
-        security: ServerSecurity::InsecureLoopback,
+        security,
         data_dir: args.data_dir.clone().unwrap_or(defaults.data_dir.clone()),
         device: args.device,
         patience: Patience::with_silence(Duration::from_millis(args.silence_ms)),
         ..defaults
-    };
-    let state = match args.no_state {
-        true => State::forgotten(),
-        false => State::open_named_or_own(args.state_dir.as_deref())?,
     };
     runtime::serving()?.block_on(async {
         let shutdown = signals::shutdown(args.stdin)?;

@@ -10,6 +10,8 @@ mod layer;
 mod pace;
 mod table;
 
+use syngrad_common::identity::CertificateSummary;
+pub(crate) use syngrad_common::transport::Caller;
 use syngrad_engine::consortium::Serial;
 use syngrad_engine::{PartnerName, Principal};
 
@@ -21,47 +23,31 @@ pub(crate) use pace::Paces;
 pub(crate) use table::TABLE;
 pub(crate) use table::{Needs, Role, access};
 
-/// Who is at the other end of a connection. The transport puts it into the extensions of each request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Somebody on this machine: the coordinator was started without protection, and asks nobody who comes.
-    Insecure,
-    /// Somebody without a certificate.
-    Anonymous,
-    /// Somebody with a certificate that a trusted authority signed.
-    Known {
-        /// Whose certificate it is.
-        principal: Principal,
-        /// Its number.
-        serial: Serial,
-    },
+/// The role of a caller; none for who is not asked, and for the coordinator's own certificates, with which nobody calls.
+pub(crate) fn role(caller: &Caller) -> Option<Role> {
+    match caller {
+        Caller::Insecure => None,
+        Caller::Anonymous => Some(Role::Anonymous),
+        Caller::Known(identity) => match identity.principal {
+            Principal::Worker { .. } => Some(Role::Partner),
+            Principal::Operator(_) => Some(Role::Operator),
+            Principal::Client(_) => Some(Role::Client),
+            Principal::Coordinator | Principal::Log => None,
+        },
+    }
 }
 
-impl Caller {
-    /// The role; none for who is not asked, and for the coordinator's own certificates, with which nobody calls.
-    pub(crate) fn role(&self) -> Option<Role> {
-        match self {
-            Self::Insecure => None,
-            Self::Anonymous => Some(Role::Anonymous),
-            Self::Known { principal, serial: _ } => match principal {
-                Principal::Worker { .. } => Some(Role::Partner),
-                Principal::Operator(_) => Some(Role::Operator),
-                Principal::Client(_) => Some(Role::Client),
-                Principal::Coordinator | Principal::Log => None,
-            },
-        }
+/// The partner whose worker calls.
+pub(crate) fn partner(caller: &Caller) -> Option<&PartnerName> {
+    match caller.principal()? {
+        Principal::Worker { partner, worker: _ } => Some(partner),
+        Principal::Operator(_) | Principal::Client(_) | Principal::Coordinator | Principal::Log => None,
     }
+}
 
-    /// The partner whose worker calls.
-    pub(crate) fn partner(&self) -> Option<&PartnerName> {
-        match self {
-            Self::Known { principal, serial: _ } => match principal {
-                Principal::Worker { partner, worker: _ } => Some(partner),
-                Principal::Operator(_) | Principal::Client(_) | Principal::Coordinator | Principal::Log => None,
-            },
-            Self::Insecure | Self::Anonymous => None,
-        }
-    }
+/// The number of a certificate. One that is longer than any of X.509's is nobody's.
+pub(crate) fn serial(certificate: &CertificateSummary) -> Serial {
+    Serial::from_digits(&certificate.serial.0).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,18 +17,27 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use syngrad_common::identity::CertificateSummary;
 use syngrad_common::limits::GOVERNANCE_QUEUE;
-use syngrad_common::{Code, Failure};
+use syngrad_common::{Code, Failure, transport};
 use syngrad_engine::consortium::{Consortium, Moment, Refusal, Serial};
 use syngrad_engine::{PartnerName, Principal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 
 pub use founding::{Founded, Founding, found};
 pub(crate) use office::{Actor, Invited, Office, PartnerView, Shown};
 
+use crate::access::serial;
 use crate::driver::shutting_down;
+
+/// Time for those whose sessions end to hear why, before their connections do.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// How often the coordinator looks whether its own certificate is to be renewed.
+const LOOK_AT_OWN: Duration = Duration::from_secs(3600);
 
 /// The time, as certificates and the log of acts have it.
 pub(crate) fn now() -> Moment {
@@ -38,12 +47,16 @@ pub(crate) fn now() -> Moment {
 
 /// Who takes part, as it was decided last.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing(watch::Receiver<Arc<Consortium>>);
+pub(crate) struct Standing {
+    decided: watch::Receiver<Arc<Consortium>>,
+    /// Moves when connections are held against what was decided.
+    looked: watch::Receiver<u64>,
+}
 
 impl Standing {
     /// That of a consortium in which nothing is decided any more; of nobody where there is none.
     pub(crate) fn of(consortium: Consortium) -> Self {
-        Self(watch::channel(Arc::new(consortium)).1)
+        Self { decided: watch::channel(Arc::new(consortium)).1, looked: watch::channel(0).1 }
     }
 
     /// Whether a certificate is good.
@@ -51,7 +64,7 @@ impl Standing {
     /// # Errors
     /// [`Refusal`] if it is not.
     pub(crate) fn known(&self, principal: &Principal, serial: Serial) -> Result<(), Refusal> {
-        self.0.borrow().known(now(), principal, serial)
+        self.decided.borrow().known(now(), principal, serial)
     }
 
     /// Whether somebody takes part.
@@ -59,12 +72,41 @@ impl Standing {
     /// # Errors
     /// [`Refusal`] if not.
     pub(crate) fn standing(&self, principal: &Principal, serial: Serial) -> Result<(), Refusal> {
-        self.0.borrow().standing(now(), principal, serial)
+        self.decided.borrow().standing(now(), principal, serial)
     }
 
     /// Workers of a partner that may be connected at once; none for no limit of its own.
     pub(crate) fn max_workers(&self, partner: &PartnerName) -> Option<u32> {
-        self.0.borrow().max_workers(partner)
+        self.decided.borrow().max_workers(partner)
+    }
+}
+
+/// For connections: whoever has a good certificate may have one, if only to hear why nothing else is allowed.
+impl transport::Standing for Standing {
+    fn check(&self, who: &Principal, certificate: &CertificateSummary) -> Result<(), Failure> {
+        self.known(who, serial(certificate)).map_err(|why| Failure::from(&why))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.looked.clone()
+    }
+}
+
+/// Has connections held against each decision, once those whose sessions it ends have been told why.
+async fn look_at_connections(mut decided: watch::Receiver<Arc<Consortium>>, looks: watch::Sender<u64>) {
+    while decided.changed().await.is_ok() {
+        sleep(FAREWELL).await;
+        looks.send_modify(|looks| *looks += 1);
+    }
+}
+
+/// Has the coordinator's own certificate renewed in time.
+async fn keep_certified(errands: mpsc::WeakSender<Errand>) {
+    loop {
+        sleep(LOOK_AT_OWN).await;
+        let Some(errands) = errands.upgrade() else { return };
+        // An office that is gone needs no certificate.
+        let _ = errands.send(Box::new(Office::renew_own)).await;
     }
 }
 
@@ -85,6 +127,8 @@ impl Governance {
     /// If the system gives no thread.
     pub(crate) fn start(mut office: Office) -> io::Result<Self> {
         let (errands, mut taken) = mpsc::channel::<Errand>(GOVERNANCE_QUEUE);
+        tokio::spawn(look_at_connections(office.decisions(), office.looks()));
+        tokio::spawn(keep_certified(errands.downgrade()));
         let work = move || {
             while let Some(errand) = taken.blocking_recv() {
                 errand(&mut office);

@@ -24,7 +24,7 @@ use syngrad_store::Reader;
 use tonic::service::RoutesBuilder;
 use tonic::{Request, Status};
 
-use crate::access::{Caller, Paces};
+use crate::access::{Caller, Paces, serial};
 use crate::config::Patience;
 use crate::driver::Handle;
 use crate::governance::{Governance, Office};
@@ -83,7 +83,7 @@ impl Governed {
 /// Who calls, by certificate.
 fn known<T>(request: &Request<T>) -> Result<(Principal, Serial), Status> {
     let failure = match request.extensions().get::<Caller>() {
-        Some(Caller::Known { principal, serial }) => return Ok((principal.clone(), *serial)),
+        Some(Caller::Known(identity)) => return Ok((identity.principal.clone(), serial(&identity.certificate))),
         Some(Caller::Insecure) => {
             Failure::new(Code::NoConsortium, "this coordinator asks nobody who comes, so nobody has credentials here")
         }

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syngrad_common::transport::ServerSecurity;
-use syngrad_common::{Code, Failure, transport};
+use syngrad_common::transport::{self, ServerSecurity};
+use syngrad_common::{Code, Failure};
 use syngrad_engine::consortium::Consortium;
 use syngrad_store::{Folder, Left};
 use tokio::net::TcpListener;
@@ -48,9 +48,10 @@ pub struct State(Option<Kept>);
 /// A state folder, opened.
 #[derive(Debug)]
 struct Kept {
-    path: PathBuf,
     folder: Folder,
     left: Left,
+    /// Who takes part, if a consortium was founded here.
+    office: Option<Office>,
 }
 
 impl State {
@@ -78,10 +79,24 @@ impl State {
     /// # Errors
     /// [`Failure`] when another coordinator has the folder, or what is in it cannot be read.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.to_owned();
-        let folder = Folder::open(&path).map_err(Failure::from)?;
+        let path = folder;
+        let folder = Folder::open(path).map_err(Failure::from)?;
         let left = folder.left().map_err(Failure::from)?;
-        Ok(Self(Some(Kept { path, folder, left })))
+        let office = Office::open(path, &folder)?;
+        Ok(Self(Some(Kept { folder, left, office })))
+    }
+
+    /// How connections are protected by the consortium that was founded here.
+    ///
+    /// # Errors
+    /// [`Failure`] if none was, or a certificate cannot be made.
+    pub fn security(&mut self) -> Result<ServerSecurity, Failure> {
+        let office = self.0.as_mut().and_then(|kept| kept.office.as_mut());
+        let none = || {
+            let why = "no consortium was founded in the state folder, so nobody could show a certificate of it";
+            Failure::new(Code::NoConsortium, why)
+        };
+        office.ok_or_else(none)?.protect().map(ServerSecurity::Mutual)
     }
 }
 
@@ -102,22 +117,23 @@ pub async fn serve(
     transport::permit_listening(address, &config.security)?;
     let incoming = transport::accept(listener, config.security.clone(), config.connections, config.counters.clone());
     let device = config.device;
-    let reader = state.0.as_ref().map(|kept| kept.folder.reader());
-    let office = match &state.0 {
-        Some(Kept { path, folder, .. }) => Office::open(path, folder)?,
-        None => None,
+    let (kept, office) = match state.0 {
+        Some(Kept { folder, left, office }) => (Some((folder, left)), office),
+        None => (None, None),
     };
-    // Receipts are of workers whose keys are known: without protection nobody's is.
-    if let (Some(office), ServerSecurity::Mutual(_)) = (&office, &config.security) {
+    // Nobody is asked who comes where connections are not protected: there is nothing to govern, and nobody's key is known.
+    let office = office.filter(|_| matches!(config.security, ServerSecurity::Mutual(_)));
+    if let Some(office) = &office {
         config.log = Some(office.log()?);
     }
     let (signers, log, patience) = (config.signers.clone(), config.log.clone(), config.patience);
+    let reader = kept.as_ref().map(|(folder, _)| folder.reader());
     let standing = office.as_ref().map_or_else(|| Standing::of(Consortium::default()), Office::standing);
     let (mut driver, handle) = Driver::new(config, standing.clone());
     let office = office.map(|office| office.telling(handle.inbox.downgrade()));
     let governance = office.map(Governance::start).transpose().map_err(no_thread)?;
-    match state.0 {
-        Some(Kept { folder, left, .. }) => driver.keep_in(folder, left)?,
+    match kept {
+        Some((folder, left)) => driver.keep_in(folder, left)?,
         None => tracing::warn!("no state is kept: runs are forgotten when this process ends"),
     }
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -131,7 +147,7 @@ pub async fn serve(
     let reporting = tokio::spawn(report_health(health, handle.served.clone()));
     let mut working = tokio::spawn(driver.work());
     let (close, closed) = oneshot::channel::<()>();
-    let services = AccessLayer::new(standing, paces).unprotected().layer(routes.routes().prepare());
+    let services = AccessLayer::new(standing, paces).layer(routes.routes().prepare());
     let server = transport::server().serve_with_incoming_shutdown(services, incoming, async {
         // Dropped or sent, both mean the end.
         let _ = closed.await;

@@ -19,7 +19,7 @@ use syngrad_engine::run::UpdateHeader;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::access::{Caller, Paces};
+use crate::access::{Caller, Paces, partner};
 use crate::active::Intake;
 use crate::config::Patience;
 use crate::driver::{Arrival, Delivery, Handle, Message, Seated};
@@ -96,7 +96,7 @@ pub(crate) async fn run<S>(
     }
     // No seat means that the driver has said so to the worker.
     let Ok(Seated { session, tether }) = seated.await else { return };
-    let pace = caller.partner().cloned().map(|partner| (paces, partner));
+    let pace = partner(&caller).cloned().map(|partner| (paces, partner));
     let in_flight = Arc::new(Semaphore::new(1));
     let reader = Reader { inbound, session, driver, patience, pace, signer, in_flight };
     reader.run(tether).await;

@@ -53,6 +53,8 @@ pub enum AuthorityCommand {
 pub enum TicketCommand {
     /// Say what a ticket says, without its secret. Needs no network.
     Show(TicketArgs),
+    /// Turn an operator's or a client's ticket into credentials. A partner's is for `worker join`.
+    Redeem(RedeemArgs),
 }
 
 /// How long something is good.
@@ -170,6 +172,17 @@ pub struct TicketArgs {
     /// A file with the ticket.
     #[arg(long, group = "source", value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// Of `ticket redeem`.
+#[derive(Debug, Args)]
+pub struct RedeemArgs {
+    /// Where the ticket is.
+    #[command(flatten)]
+    pub ticket: TicketArgs,
+    /// The state folder. If absent, `$XDG_STATE_HOME/syngrad/coordinator` or `~/.local/state/syngrad/coordinator`.
+    #[arg(long, alias = "state-dir", env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
+    pub state: Option<PathBuf>,
 }
 
 /// Of `coordinator init`.

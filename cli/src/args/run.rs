@@ -32,6 +32,10 @@ pub struct Coordinator {
     /// Call without TLS a coordinator that was started without it. Loopback addresses only.
     #[arg(long, env = "SYNGRAD_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
     pub insecure: bool,
+    /// The state folder with the credentials. If absent, `$XDG_STATE_HOME/syngrad/coordinator` or
+    /// `~/.local/state/syngrad/coordinator`.
+    #[arg(long = "state", alias = "state-dir", env = "SYNGRAD_STATE_DIR", value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Of `run start`.

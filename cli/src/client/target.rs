@@ -1,15 +1,26 @@
 //! Where a coordinator is, and as whom it is called.
 
-use syngrad_common::transport::{Address, ClientSecurity, DEFAULT_ADDRESS};
+use std::path::Path;
+
+use syngrad_common::Code;
+use syngrad_common::identity::credentials::{self, Credentials};
+use syngrad_common::identity::{IdentityError, UnixTime};
+use syngrad_common::transport::{Address, ClientSecurity, DEFAULT_ADDRESS, LiveCredentials};
+use syngrad_coordinator::default_state_dir;
 
 use crate::args::Coordinator;
 use crate::failure::Failure;
+
+/// Folders of credentials in a state folder, in the order in which they are looked for.
+const HOLDERS: [&str; 2] = ["operator", "client"];
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub(super) address: Address,
     pub(super) security: ClientSecurity,
+    /// Where the credentials are from, to be renewed there.
+    folder: Option<credentials::Folder>,
 }
 
 impl Target {
@@ -18,7 +29,23 @@ impl Target {
     /// # Errors
     /// If the text is no address.
     pub fn insecure(address: &str) -> Result<Self, Failure> {
-        Ok(Self { address: parsed(address)?, security: ClientSecurity::InsecureLoopback })
+        Ok(Self { address: parsed(address)?, security: ClientSecurity::InsecureLoopback, folder: None })
+    }
+
+    /// The coordinator that the credentials in a state folder are for, at another address if one is named.
+    ///
+    /// # Errors
+    /// If nobody has credentials there, or they cannot be used.
+    pub fn in_state(state: &Path, address: Option<&str>) -> Result<Self, Failure> {
+        let (folder, credentials) = found(state)?;
+        let first = credentials.grant().addresses.first().cloned();
+        let address = match (address, first) {
+            (Some(address), _) => parsed(address)?,
+            (None, Some(first)) => first,
+            (None, None) => parsed(DEFAULT_ADDRESS)?,
+        };
+        let security = ClientSecurity::Mutual(LiveCredentials::new(credentials)?);
+        Ok(Self { address, security, folder: Some(folder) })
     }
 
     /// The coordinator that the command line names.
@@ -26,10 +53,13 @@ impl Target {
     /// # Errors
     /// If the address is none, or there are no credentials and none was asked to do without.
     pub(crate) fn named(coordinator: &Coordinator) -> Result<Self, Failure> {
-        let address = coordinator.address.as_deref().unwrap_or(DEFAULT_ADDRESS);
-        match coordinator.insecure {
-            true => Self::insecure(address),
-            false => Err(Failure::missing_insecure("a client")),
+        let address = coordinator.address.as_deref();
+        if coordinator.insecure {
+            return Self::insecure(address.unwrap_or(DEFAULT_ADDRESS));
+        }
+        match coordinator.state_dir.clone().or_else(default_state_dir) {
+            Some(state) => Self::in_state(&state, address),
+            None => Err(Failure::new(Code::Usage, "the environment names no folder for state: name one with --state")),
         }
     }
 
@@ -38,6 +68,35 @@ impl Target {
     pub fn address(&self) -> &Address {
         &self.address
     }
+
+    /// The credentials that it is called with, and their folder, if it is time to renew them.
+    pub(super) fn to_renew(&self) -> Option<(&LiveCredentials, &credentials::Folder)> {
+        match (&self.security, &self.folder) {
+            (ClientSecurity::Mutual(live), Some(folder)) => {
+                let due = live.credentials().validity().renewal() <= UnixTime::now();
+                due.then_some((live, folder))
+            }
+            (ClientSecurity::InsecureLoopback | ClientSecurity::Pinned(_), _) | (ClientSecurity::Mutual(_), None) => {
+                None
+            }
+        }
+    }
+}
+
+fn found(state: &Path) -> Result<(credentials::Folder, Credentials), Failure> {
+    for holder in HOLDERS {
+        let folder = credentials::Folder::new(&state.join(holder));
+        match folder.load() {
+            Ok(credentials) => return Ok((folder, credentials)),
+            Err(IdentityError::NoCredentials { .. }) => {}
+            Err(error) => return Err(syngrad_common::Failure::from(error).into()),
+        }
+    }
+    let why = format!(
+        "nobody has credentials in {}; call a coordinator that was started with --insecure with --insecure too",
+        state.display()
+    );
+    Err(Failure::new(Code::NoCredentials, why))
 }
 
 fn parsed(address: &str) -> Result<Address, Failure> {

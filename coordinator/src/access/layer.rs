@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::codegen::http::{Request, Response};
 
-use super::{Caller, Needs, Paces, access};
+use super::{Caller, Needs, Paces, access, partner, role, serial};
 use crate::governance::Standing;
 
 /// Wraps a server's services.
@@ -19,18 +19,11 @@ use crate::governance::Standing;
 pub(crate) struct AccessLayer {
     standing: Standing,
     paces: Paces,
-    /// Who calls where the transport does not say.
-    unnamed: Option<Caller>,
 }
 
 impl AccessLayer {
     pub(crate) fn new(standing: Standing, paces: Paces) -> Self {
-        Self { standing, paces, unnamed: None }
-    }
-
-    /// The same for a transport that says nobody's name, because all are this machine's own.
-    pub(crate) fn unprotected(self) -> Self {
-        Self { unnamed: Some(Caller::Insecure), ..self }
+        Self { standing, paces }
     }
 
     /// Wraps a service.
@@ -51,21 +44,22 @@ impl AccessLayer {
             let path: String = path.chars().take(MAX_SHOWN).collect();
             Failure::new(Code::RoleNotAllowed, format!("the call {path} is open to nobody here"))
         })?;
-        if caller.role().is_none_or(|role| !access.roles.contains(&role)) {
+        if role(caller).is_none_or(|role| !access.roles.contains(&role)) {
             let whom = match caller {
                 Caller::Insecure | Caller::Anonymous => "who has no certificate".to_owned(),
-                Caller::Known { principal, serial: _ } => principal.to_string(),
+                Caller::Known(identity) => identity.principal.to_string(),
             };
             return Err(Failure::new(Code::RoleNotAllowed, format!("the call {path} is not open to {whom}")));
         }
-        if let Caller::Known { principal, serial } = caller {
+        if let Caller::Known(identity) = caller {
+            let (principal, serial) = (&identity.principal, serial(&identity.certificate));
             let standing = match access.needs {
-                Needs::Certificate => self.standing.known(principal, *serial),
-                Needs::Standing => self.standing.standing(principal, *serial),
+                Needs::Certificate => self.standing.known(principal, serial),
+                Needs::Standing => self.standing.standing(principal, serial),
             };
             standing.map_err(|why| Failure::from(&why))?;
         }
-        match caller.partner() {
+        match partner(caller) {
             Some(partner) => self.paces.request(Instant::now(), partner),
             None => Ok(()),
         }
@@ -95,10 +89,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if let Some(caller) = &self.layer.unnamed {
-            request.extensions_mut().insert(caller.clone());
-        }
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.layer.check(request.uri().path(), request.extensions().get::<Caller>()) {
             Ok(()) => Box::pin(self.inner.call(request)),
             Err(failure) => {

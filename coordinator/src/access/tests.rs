@@ -1,15 +1,17 @@
 //! Every call that there is × everybody who may call.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use syngrad_common::identity::{self, Identity, Sha256, UnixTime};
 use syngrad_common::{Code, status};
 use syngrad_engine::consortium::{
     Admission, AuthorityId, Consortium, Enrol, Holder, InvitationId, Invite, Issued, KeyId, Moment, Ruling,
     SecretDigest, Serial,
 };
-use syngrad_engine::{HolderName, PartnerName, Principal, WorkerId};
+use syngrad_engine::{ConsortiumName, HolderName, WorkerId};
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::codegen::http::{Request, Response};
@@ -26,6 +28,20 @@ fn name(name: &str) -> HolderName {
 
 fn partner(name: &str) -> PartnerName {
     PartnerName::parse(name).expect("a name")
+}
+
+/// Somebody whose certificate says so much.
+fn known(principal: Principal, serial: Serial) -> Caller {
+    let time = UnixTime::since_unix_epoch(std::time::Duration::ZERO);
+    let certificate = CertificateSummary {
+        serial: identity::Serial(serial.0.to_vec()),
+        sha256: Sha256([0; 32]),
+        not_before: time,
+        not_after: time,
+        key: Vec::new(),
+    };
+    let consortium = ConsortiumName::parse("hospitals").expect("a name");
+    Caller::Known(Arc::new(Identity { consortium, principal, certificate, chain: Vec::new() }))
 }
 
 /// A consortium with a partner in each state that has certificates, an operator and a client.
@@ -53,7 +69,7 @@ impl People {
         let (principal, serial) = (permit.principal.clone(), Serial([number; 20]));
         let issued = Issued { serial, authority: AuthorityId([1; 32]), not_after: FOREVER };
         self.consortium.apply(&self.consortium.certified(permit, issued).expect("a new number"));
-        Caller::Known { principal, serial }
+        known(principal, serial)
     }
 
     fn rule(&mut self, name: &str, ruling: Ruling) {
@@ -82,8 +98,8 @@ fn everybody() -> (AccessLayer, Everybody) {
     people.rule("removed", Ruling::Remove);
     let (change, _) = people.consortium.revoke(Moment(1), &of("revoked"), None).expect("it is there");
     people.consortium.apply(&change);
-    let Caller::Known { serial, .. } = active.clone() else { unreachable!("it has a certificate") };
-    let forged = |principal, serial| Caller::Known { principal, serial };
+    let Caller::Known(identity) = &active else { unreachable!("it has a certificate") };
+    let serial = serial(&identity.certificate);
     let worker = Principal::Worker { partner: partner("active"), worker: WorkerId([99; 16]) };
     let both = |code| [Some(code), Some(code)];
     let everybody = vec![
@@ -96,11 +112,11 @@ fn everybody() -> (AccessLayer, Everybody) {
         (removed, Some(Role::Partner), both(Code::PartnerRemoved)),
         (revoked, Some(Role::Partner), both(Code::CertificateRevoked)),
         // The number of another's certificate, and of none.
-        (forged(worker.clone(), serial), Some(Role::Partner), both(Code::CertificateUnknown)),
-        (forged(worker, Serial([77; 20])), Some(Role::Partner), both(Code::CertificateUnknown)),
-        (forged(Principal::Operator(name("mallory")), serial), Some(Role::Operator), both(Code::CertificateUnknown)),
-        (forged(Principal::Coordinator, serial), None, [None, None]),
-        (forged(Principal::Log, serial), None, [None, None]),
+        (known(worker.clone(), serial), Some(Role::Partner), both(Code::CertificateUnknown)),
+        (known(worker, Serial([77; 20])), Some(Role::Partner), both(Code::CertificateUnknown)),
+        (known(Principal::Operator(name("mallory")), serial), Some(Role::Operator), both(Code::CertificateUnknown)),
+        (known(Principal::Coordinator, serial), None, [None, None]),
+        (known(Principal::Log, serial), None, [None, None]),
     ];
     (people.layer(), everybody)
 }
@@ -220,9 +236,12 @@ async fn a_refused_call_never_reaches_a_service_and_says_why() {
         let answer = call(caller).await.expect("it answers");
         let refused = status::of_headers(answer.headers()).map(|failure| failure.code);
         let expected = match caller {
-            Caller::Known { principal: Principal::Operator(found), .. } if *found == name("alice") => None,
-            Caller::Known { principal: Principal::Operator(_), .. } => Some(Code::CertificateUnknown),
-            Caller::Insecure | Caller::Anonymous | Caller::Known { .. } => Some(Code::RoleNotAllowed),
+            Caller::Known(identity) => match &identity.principal {
+                Principal::Operator(found) if *found == name("alice") => None,
+                Principal::Operator(_) => Some(Code::CertificateUnknown),
+                _ => Some(Code::RoleNotAllowed),
+            },
+            Caller::Insecure | Caller::Anonymous => Some(Code::RoleNotAllowed),
         };
         assert_eq!(refused, expected, "{caller:?}");
     }

@@ -9,7 +9,7 @@ use syngrad_engine::session::Retry;
 use syngrad_engine::{PartnerName, Principal};
 
 use super::{Driver, Reply};
-use crate::access::Caller;
+use crate::access::{Caller, serial};
 use crate::roster::SessionId;
 
 impl Driver {
@@ -20,7 +20,7 @@ impl Driver {
         let (principal, serial) = match caller {
             Caller::Insecure => return Ok(()),
             Caller::Anonymous => return never(Code::RoleNotAllowed, "a worker needs a certificate".to_owned()),
-            Caller::Known { principal, serial } => (principal, *serial),
+            Caller::Known(identity) => (&identity.principal, serial(&identity.certificate)),
         };
         let said = Principal::Worker { partner: hello.partner.clone(), worker: hello.worker };
         if *principal != said {

@@ -15,7 +15,7 @@ use syngrad_common::identity::{
     Authority, Certificate, CertificateRequest, Grant, KeyKind, PrivateKey, Sha256, SigningKey, UnixTime, Validity,
     files, life, verify,
 };
-use syngrad_common::transport::Address;
+use syngrad_common::transport::{Address, ServerCredentials};
 use syngrad_engine::consortium::{AuthorityId, Consortium, Issued, KeyId, Moment, Serial};
 use syngrad_engine::principal::Role;
 use syngrad_engine::{ConsortiumName, Principal};
@@ -141,6 +141,11 @@ impl Notary {
         let signing = self.authorities.get(&self.signing).into_iter();
         let others = self.authorities.iter().filter(|(id, _)| **id != self.signing).map(|(_, authority)| authority);
         signing.chain(others).map(|authority| authority.certificate().clone()).collect()
+    }
+
+    /// A new key and certificate of the coordinator itself.
+    pub(super) fn server(&self, now: Moment) -> Result<ServerCredentials, Failure> {
+        ServerCredentials::issue(self.authority()?, &self.roots(), &self.addresses, unix_time(now))
     }
 
     /// A certificate for the key of `request`, in the name of `principal`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use syngrad_common::identity::ticket::{self, TicketSecret};
 use syngrad_common::identity::{CertificateRequest, Grant, Sha256, Ticket, UnixTime};
 use syngrad_common::limits::MAX_REASON;
+use syngrad_common::transport::LiveServer;
 use syngrad_common::{Code, Failure};
 use syngrad_engine::consortium::{
     Admission, Audit, AuditEntry, AuthorityId, Change, Consortium, Enrol, Force, Holder, HolderRecord, InvitationId,
@@ -68,6 +69,9 @@ pub(crate) struct Office {
     audit: Audit,
     notary: Notary,
     published: watch::Sender<Arc<Consortium>>,
+    looked: watch::Sender<u64>,
+    /// What connections are protected with, if they are.
+    server: Option<LiveServer>,
     /// Who ends sessions; none before there are any.
     driver: Option<mpsc::WeakSender<Message>>,
 }
@@ -84,7 +88,8 @@ impl Office {
         let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
         let notary = Notary::open(path, &founding.name, addresses, &consortium, now())?;
         let (published, _) = watch::channel(Arc::new(consortium.clone()));
-        Ok(Some(Self { register, consortium, audit, notary, published, driver: None }))
+        let looked = watch::Sender::new(0);
+        Ok(Some(Self { register, consortium, audit, notary, published, looked, server: None, driver: None }))
     }
 
     /// The same, which has `driver` end the sessions of those who are barred.
@@ -102,7 +107,41 @@ impl Office {
 
     /// Who takes part, as it is decided from now on.
     pub(crate) fn standing(&self) -> Standing {
-        Standing(self.published.subscribe())
+        Standing { decided: self.published.subscribe(), looked: self.looked.subscribe() }
+    }
+
+    /// What was decided last, and what is decided from now on.
+    pub(super) fn decisions(&self) -> watch::Receiver<Arc<Consortium>> {
+        self.published.subscribe()
+    }
+
+    /// Where is said that connections are to be held against what was decided.
+    pub(super) fn looks(&self) -> watch::Sender<u64> {
+        self.looked.clone()
+    }
+
+    /// What connections are protected with from now on; the office keeps it up to date.
+    pub(crate) fn protect(&mut self) -> Result<LiveServer, Failure> {
+        let server = LiveServer::new(self.notary.server(now())?, Arc::new(self.standing()))?;
+        self.server = Some(server.clone());
+        Ok(server)
+    }
+
+    /// A new certificate of the coordinator's own, if it is time.
+    pub(super) fn renew_own(&mut self) {
+        let due = self
+            .server
+            .as_ref()
+            .is_some_and(|server| server.credentials().certificate.summary().validity().renewal() <= UnixTime::now());
+        if due && let Err(why) = self.show_anew() {
+            tracing::error!(%why, "the coordinator's certificate was not renewed");
+        }
+    }
+
+    /// Shows a new certificate, of the authority that signs now.
+    fn show_anew(&self) -> Result<(), Failure> {
+        let Some(server) = &self.server else { return Ok(()) };
+        server.replace(self.notary.server(now())?)
     }
 
     /// Turns a ticket into credentials.
@@ -206,6 +245,7 @@ impl Office {
         self.keep(&change, actor)?;
         let sha256 = next.certificate().sha256();
         self.notary.follow(next, now)?;
+        self.show_anew()?;
         Ok(sha256)
     }
 
@@ -214,6 +254,7 @@ impl Office {
         let (change, retired) = self.consortium.retire(now(), force).map_err(|why| refused(&why))?;
         self.keep(&change, actor)?;
         self.notary.forget_retired(&self.consortium);
+        self.show_anew()?;
         Ok(retired)
     }
 

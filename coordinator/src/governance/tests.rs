@@ -152,9 +152,7 @@ fn credentials_of(key: &PrivateKey, grant: Grant) -> Credentials {
 }
 
 fn caller(credentials: &Credentials) -> Caller {
-    let identity = credentials.identity();
-    let serial = Serial::from_digits(&identity.certificate.serial.0).expect("a number of ours");
-    Caller::Known { principal: identity.principal.clone(), serial }
+    Caller::Known(Arc::new(credentials.identity().clone()))
 }
 
 fn key(role: Role) -> PrivateKey {

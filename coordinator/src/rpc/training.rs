@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::stream::Map;
 use futures_util::{Stream, StreamExt as _, stream};
 use syngrad_common::wire::{FetchShard, Hello, ToCoordinator, ToWorker, shard_frame};
-use syngrad_common::{Code, Failure, codec, status, transport};
+use syngrad_common::{Code, Failure, codec, status};
 use syngrad_engine::WorkerId;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::training_service_server::TrainingService;
@@ -46,12 +46,12 @@ impl TrainingService for Training {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, outgoing) = outbox(self.patience.heartbeat);
         let caller = request.extensions().get::<Caller>().cloned().unwrap_or(Caller::Anonymous);
-        if let (Caller::Known { principal, serial: _ }, Some(governance)) = (&caller, &self.governance) {
+        if let (Some(principal), Some(governance)) = (caller.principal(), &self.governance) {
             governance.seen(principal.clone());
         }
-        let shown = match request.extensions().get::<transport::Caller>() {
-            Some(transport::Caller::Known(identity)) => Signer::of(identity).map(Arc::new),
-            Some(transport::Caller::Insecure | transport::Caller::Anonymous) | None => None,
+        let shown = match &caller {
+            Caller::Known(identity) => Signer::of(identity).map(Arc::new),
+            Caller::Insecure | Caller::Anonymous => None,
         };
         let inbound = request.into_inner().map(decode);
         let (driver, patience, paces) = (self.driver.clone(), self.patience, self.paces.clone());
