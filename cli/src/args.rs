@@ -15,7 +15,7 @@ pub use bench::{
     AggregateArgs, BenchCommand, DurabilityArgs, ExactnessArgs, FederatedArgs, RoundArgs, ScaleArgs, SoakArgs,
     ThroughputArgs,
 };
-pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkerCommand};
+pub use cluster::{CoordinatorCommand, JoinArgs, ServeArgs, StdinWatch, WorkArgs, WorkerCommand};
 pub use consortium::{
     ActArgs, AuditArgs, AuditCommand, AuthorityCommand, HolderCommand, InitArgs, InviteArgs, InvitePartnerArgs,
     PartnerCommand, RedeemArgs, RetireArgs, RevokePartnerArgs, RotateArgs, TicketArgs, TicketCommand,

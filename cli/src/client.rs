@@ -26,7 +26,7 @@ use crate::failure::Failure;
 
 pub(crate) use partners::{Act, Invite, Partner, Partners, Role, Ruling};
 pub use receipts::{Listing, Piece, Receipts, Shipment};
-pub(crate) use renewal::redeem;
+pub(crate) use renewal::{enrol, redeem, renew};
 pub(crate) use status::rate;
 pub use status::{Caught, ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
 pub use target::Target;

@@ -18,6 +18,7 @@ use crate::{doctor, join};
 pub(crate) fn run(command: &WorkerCommand, output: Output) -> Result<Exit, Failure> {
     match command {
         WorkerCommand::Join(args) => join::run(args, output),
+        WorkerCommand::Serve(args) => join::again(args, output),
         WorkerCommand::Status(at) => ask(at, Wish::Status, output),
         WorkerCommand::Pause(at) => ask(at, Wish::Pause, output),
         WorkerCommand::Resume(at) => ask(at, Wish::Resume, output),
@@ -45,6 +46,36 @@ pub(crate) fn state(own: &Sovereignty, name: String) -> Result<StatePlace, Failu
         (Some(folder), _) => Ok(StatePlace::Folder(folder.clone())),
         (None, true) => Ok(StatePlace::Nowhere),
         (None, false) => Ok(StatePlace::Own { root: root("keep nothing with --no-state")?, name }),
+    }
+}
+
+/// The state folder of a worker of `partner` that has a key, and so needs one.
+pub(crate) fn folder_of(own: &Sovereignty, partner: &str) -> Result<PathBuf, Failure> {
+    match (&own.state, own.no_state) {
+        (Some(folder), _) => Ok(folder.clone()),
+        (None, true) => Err(Failure::usage(&"a worker with a ticket keeps its key: it cannot do with --no-state")),
+        (None, false) => Ok(root("set one of them")?.join(partner)),
+    }
+}
+
+/// The state folder of the one worker of this user that has joined with a ticket.
+pub(crate) fn only_joined() -> Result<PathBuf, Failure> {
+    let root = root("set one of them")?;
+    let entries = std::fs::read_dir(&root).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let mut joined: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| join::has_joined(path)).collect();
+    joined.sort();
+    match joined.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => {
+            let why =
+                format!("no worker has joined with a state folder in {}; join with a ticket first", root.display());
+            Err(Failure::new(syngrad_common::Code::NoCredentials, why))
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            Err(Failure::usage(&format!("several workers have joined; name one with --state: {}", names.join(", "))))
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use crate::plan::Plan;
 use crate::spec::{Algorithm, DataSpec, RunSpec, UpdateBits};
 
 /// The terms of a run for one of its workers.
@@ -44,14 +43,14 @@ pub enum Sent {
 }
 
 impl Terms {
-    /// The terms of `spec`, with so many params.
+    /// The terms of `spec`, with so many rounds and params.
     #[must_use]
-    pub fn new(spec: &RunSpec, plan: &Plan, params: u64) -> Self {
+    pub fn new(spec: &RunSpec, rounds: u32, params: u64) -> Self {
         let bytes_of = |bits: UpdateBits| params * bits.bytes() as u64;
         Self {
             name: spec.name.clone(),
             params,
-            rounds: plan.rounds(),
+            rounds,
             samples: match spec.data {
                 DataSpec::Mnist { .. } | DataSpec::Synthetic { .. } => Samples::Assigned,
                 DataSpec::Private { .. } => Samples::Own,
@@ -145,8 +144,7 @@ mod tests {
     fn the_first_round_is_at_32_bits_and_the_others_at_those_of_the_spec() {
         let synthetic = DataSpec::Synthetic { samples: 10, inputs: 2, classes: 2, partition: Default::default() };
         let spec = spec(synthetic, UpdateBits::Eight);
-        let plan = Plan::new(&spec, 10).expect("a plan");
-        let terms = Terms::new(&spec, &plan, 1_000);
+        let terms = Terms::new(&spec, 5, 1_000);
         assert_eq!((terms.update_bytes, terms.params_bytes), ((4_000, 1_000), 4_000));
         assert_eq!(terms.update_bytes_in_all(), 4_000 + 4 * 1_000);
         assert_eq!((terms.samples, terms.sent), (Samples::Assigned, Sent::Deltas));
@@ -157,7 +155,7 @@ mod tests {
         let partners = vec![PartnerData { partner: PartnerName::parse("a").expect("a name"), samples: 4 }];
         let private = DataSpec::Private { inputs: 2, classes: 2, partners, test: TestData::None };
         let spec = spec(private, UpdateBits::ThirtyTwo);
-        let terms = Terms::new(&spec, &Plan::new(&spec, 4).expect("a plan"), 6);
+        let terms = Terms::new(&spec, 5, 6);
         assert_eq!(terms.samples, Samples::Own);
         let text = terms.to_string();
         for part in ["they stay on this machine", "5 rounds", "no secure aggregation"] {

@@ -23,8 +23,13 @@ pub enum CoordinatorCommand {
 /// `syngrad worker …`
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
-    /// Work for a coordinator until SIGTERM or Ctrl-C.
+    /// Join a consortium with a ticket, and work for its coordinator until SIGTERM or Ctrl-C.
+    ///
+    /// The key is made here and never leaves. With `--insecure`, work for a coordinator of this machine that asks nobody
+    /// who comes.
     Join(JoinArgs),
+    /// Work again for the coordinator that was joined, until SIGTERM or Ctrl-C.
+    Serve(WorkArgs),
     /// Say how a worker of this machine is.
     Status(WorkerAt),
     /// Have a worker take no work until it is resumed; it stays connected, and its units go to others.
@@ -81,14 +86,32 @@ pub struct ServeArgs {
 /// Of `worker join`.
 #[derive(Debug, Args)]
 pub struct JoinArgs {
-    /// The coordinator's address.
-    pub address: String,
-    /// Connect without TLS. Loopback addresses only.
+    /// The ticket; `-` reads it from standard input. If absent, it is taken from `SYNGRAD_TICKET`. With --insecure, the
+    /// coordinator's address.
+    pub ticket: Option<String>,
+    /// A file with the ticket and nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ticket", "insecure"])]
+    pub ticket_file: Option<PathBuf>,
+    /// Take part on the terms that are shown, without being asked.
     #[arg(long)]
+    pub accept: bool,
+    /// Connect without TLS. Loopback addresses only.
+    #[arg(long, requires = "ticket", requires = "partner")]
     pub insecure: bool,
-    /// The partner that this worker works for.
+    /// The partner that this worker works for, with --insecure; a ticket says it itself.
     #[arg(long, env = "SYNGRAD_PARTNER", value_name = "NAME")]
-    pub partner: String,
+    pub partner: Option<String>,
+    /// The identity of this worker process, with --insecure; drawn at random if absent.
+    #[arg(long, value_name = "UUID", requires = "insecure")]
+    pub identity: Option<uuid::Uuid>,
+    /// How it works.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// How a worker works: of `worker join` and `worker serve`.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
     /// The partner's own samples, for runs on private data: a folder with train-images-idx3-ubyte and
     /// train-labels-idx1-ubyte, compressed or not. They never leave this machine.
     #[arg(long, env = "SYNGRAD_DATA", value_name = "FOLDER")]
@@ -96,9 +119,6 @@ pub struct JoinArgs {
     /// What trains.
     #[arg(long, default_value = "flex", env = "SYNGRAD_DEVICE")]
     pub device: Device,
-    /// The identity of this worker process; drawn at random if absent.
-    #[arg(long, value_name = "UUID")]
-    pub identity: Option<uuid::Uuid>,
     /// What the partner holds it to.
     #[command(flatten)]
     pub own: Sovereignty,

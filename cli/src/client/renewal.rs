@@ -7,6 +7,7 @@ use syngrad_common::identity::{CertificateRequest, KeyKind, PrivateKey, Ticket, 
 use syngrad_common::limits::MAX_MESSAGE;
 use syngrad_common::transport::{self, AuthorityPin, ClientSecurity, TransportError};
 use syngrad_common::wire;
+use syngrad_engine::WorkerId;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::enrolment_service_client::EnrolmentServiceClient;
 use tonic::transport::Channel;
@@ -15,7 +16,7 @@ use super::{DEADLINE, within};
 use crate::failure::Failure;
 
 /// New credentials for a key whose certificate is still good.
-pub(super) async fn renew(channel: Channel, key: &PrivateKey) -> Result<Credentials, Failure> {
+pub(crate) async fn renew(channel: Channel, key: &PrivateKey) -> Result<Credentials, Failure> {
     let request = v1::RenewRequest { certificate_request: request(key)?.into() };
     let mut calls = EnrolmentServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let answer = within(DEADLINE, calls.renew(request)).await?;
@@ -32,19 +33,25 @@ pub(crate) async fn redeem(ticket: &Ticket, state: &Path) -> Result<credentials:
         "client"
     }));
     let key = folder.key(KeyKind::of(role)).map_err(syngrad_common::Failure::from)?;
+    let granted = enrol(ticket, &key, None).await?;
+    folder.store(&granted).map_err(syngrad_common::Failure::from)?;
+    Ok(folder)
+}
+
+/// Credentials for `key`, as what the ticket invites to be; a worker says which it is. The same ticket with the same key
+/// again gives the same holder, so this may be tried again.
+pub(crate) async fn enrol(ticket: &Ticket, key: &PrivateKey, worker: Option<WorkerId>) -> Result<Credentials, Failure> {
     let enrol = wire::Enrol {
         invitation: ticket.invitation,
         secret: ticket.secret.clone(),
-        request: request(&key)?,
-        worker: None,
+        request: request(key)?,
+        worker,
         build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     let channel = pinned(ticket).await.map_err(syngrad_common::Failure::from)?;
     let mut calls = EnrolmentServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let answer = within(DEADLINE, calls.enrol(v1::EnrolRequest::from(enrol))).await?;
-    let granted = credentials(&key, answer.credentials)?;
-    folder.store(&granted).map_err(syngrad_common::Failure::from)?;
-    Ok(folder)
+    credentials(key, answer.credentials)
 }
 
 /// A connection to the first of the ticket's addresses at which the coordinator is.

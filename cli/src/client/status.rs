@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use syngrad_common::config::CanonicalSpec;
+use syngrad_engine::terms::Terms;
 use syngrad_engine::{Digest, RunId, WorkerId};
 use syngrad_proto::syngrad::v1 as proto;
 
@@ -215,6 +216,12 @@ impl Phase {
 }
 
 impl RunStatus {
+    /// What a worker agrees to that takes part in it.
+    pub(crate) fn terms(&self) -> Result<Terms, Failure> {
+        let spec = CanonicalSpec::parse(&self.spec).map_err(|why| Failure::garbled(&format!("a spec: {why}")))?;
+        Ok(Terms::new(spec.spec(), self.rounds, self.params))
+    }
+
     /// Its id as a value.
     pub(crate) fn id(&self) -> Option<RunId> {
         RunId::parse(&self.run)

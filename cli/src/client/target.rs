@@ -32,6 +32,11 @@ impl Target {
         Ok(Self { address: parsed(address)?, security: ClientSecurity::InsecureLoopback, folder: None })
     }
 
+    /// A coordinator at `address`.
+    pub(crate) fn new(address: Address, security: ClientSecurity) -> Self {
+        Self { address, security, folder: None }
+    }
+
     /// The coordinator that the credentials in a state folder are for, at another address if one is named.
     ///
     /// # Errors

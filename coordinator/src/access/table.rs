@@ -58,7 +58,7 @@ pub(crate) const TABLE: &[Access] = &[
     to(TRAINS, "/syngrad.v1.TrainingService/FetchShard"),
     to(GOVERNS, "/syngrad.v1.RunService/StartRun"),
     to(GOVERNS, "/syngrad.v1.RunService/StopRun"),
-    to(GOVERNS, "/syngrad.v1.RunService/GetRun"),
+    to(CHECKS, "/syngrad.v1.RunService/GetRun"),
     to(GOVERNS, "/syngrad.v1.RunService/ListRuns"),
     to(GOVERNS, "/syngrad.v1.RunService/WatchRun"),
     to(GOVERNS, "/syngrad.v1.PartnerService/Invite"),

@@ -129,7 +129,8 @@ impl<'a> Cluster<'a> {
         let state = State::open(&party.folder.path().join("state")).expect("state");
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let listener = runtime.block_on(transport::listen(any, &ServerSecurity::InsecureLoopback)).expect("a free port");
+        let listener =
+            runtime.block_on(transport::listen(any, &ServerSecurity::InsecureLoopback)).expect("a free port");
         let address = Address::from(listener.local_addr().expect("bound"));
         let (end, ended) = oneshot::channel();
         let serving = runtime.spawn(syngrad_coordinator::serve(listener, party.coordinator(), state, async {

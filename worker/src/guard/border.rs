@@ -120,7 +120,7 @@ impl Border {
         let params = layout(&spec.model).params() as u64;
         let samples = own.map_or(0, |own| (own.samples() * own.inputs()) as u64);
         let memory = PROCESS + params * 4 * COPIES + samples;
-        let request = Request::new(host, spec, &Terms::new(spec, &plan, params), memory);
+        let request = Request::new(host, spec, &Terms::new(spec, plan.rounds(), params), memory);
         self.in_force.policy.admit(&request).map_err(|objections| {
             let objections: Vec<String> = objections.iter().map(Objection::to_string).collect();
             let file = self.in_force.file.as_deref().map(|file| format!(" ({})", file.display())).unwrap_or_default();
