@@ -2,7 +2,7 @@
 //! those goes.
 
 use std::fs::{File, OpenOptions, rename};
-use std::io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub(super) fn each_line(path: &Path, mut take: impl FnMut(&str)) -> io::Result<b
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    out: BufWriter<File>,
+    out: File,
     /// Bytes of the present file.
     bytes: u64,
     most: u64,
@@ -113,7 +113,6 @@ impl Files {
         };
         let out = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
         let bytes = out.metadata()?.len();
-        let out = BufWriter::with_capacity(64 << 10, out);
         let mut files = Self { folder: folder.to_owned(), out, bytes, most, since, totals, line: Vec::new() };
         match whole {
             Some(true) if bytes > 0 => {}
@@ -121,7 +120,6 @@ impl Files {
             Some(false) => files.out.write_all(b"\n")?,
             Some(true) | None => files.write_header()?,
         }
-        files.flush()?;
         Ok(files)
     }
 
@@ -155,21 +153,14 @@ impl Files {
                 Ok(()) | Err(_) => {}
             }
         }
-        let out = OpenOptions::new().create(true).append(true).mode(0o600).open(file(&self.folder, 0))?;
-        self.out = BufWriter::with_capacity(64 << 10, out);
+        self.out = OpenOptions::new().create(true).append(true).mode(0o600).open(file(&self.folder, 0))?;
         self.bytes = 0;
         self.write_header()
     }
 
-    /// Gives everything to the system.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
     /// Puts everything on the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.out.flush()?;
-        self.out.get_ref().sync_data()
+        self.out.sync_data()
     }
 }
 
