@@ -173,7 +173,7 @@ impl Course<'_> {
                 match units.compute(contribution, &params, &grid)? {
                     None => {}
                     Some(digest) if digest == contribution.payload => {
-                        self.verified.units += contribution.units.len() as u64
+                        self.verified.units += contribution.units.len() as u64;
                     }
                     Some(digest) => {
                         let detail = format!("its update is {}, computed again it is {digest}", contribution.payload);

@@ -16,7 +16,7 @@ use syngrad_engine::receipt::{Facts, policy};
 use syngrad_engine::run::{AuditRule, AuditSeed, Ownership, QuorumRule, Run, RunConfig};
 use syngrad_engine::spec::DataSpec;
 use syngrad_engine::state::{Commit, TrainingState};
-use syngrad_engine::{LeaseId, Plan, Round, RunId, RunSpec, Units};
+use syngrad_engine::{Digest, Layout, LeaseId, Plan, Round, RunId, RunSpec, Units};
 use syngrad_model::{Device, Evaluator, fingerprint, initial_params, layout};
 use syngrad_store::{Logged, Resumption, Spooled};
 use tokio::sync::mpsc;
@@ -119,13 +119,7 @@ fn build(order: Preparation, driver: &mpsc::Sender<Message>) -> Result<Prepared,
     let identity = Arc::new(Identity::new(run, canonical.clone(), &plan));
     let config = config(spec, &plan, layout.params() as u64, (min_members, silence))?;
     let fingerprint = fingerprint(spec, &plan, device);
-    let facts = Facts {
-        run,
-        spec: canonical.digest(),
-        layout: layout.digest(),
-        numerics: fingerprint,
-        policy: policy(&config.quorum, spec.numerics),
-    };
+    let facts = facts(run, &canonical, &layout, fingerprint, &config.quorum);
     let evaluations = Evaluations::start(run, Evaluator::new(&spec.model, device), dataset.clone(), driver.clone())
         .map_err(|error| Failure::new(Code::Internal, format!("the evaluator's thread cannot start: {error}")))?;
     let aggregate = Aggregate::new(layout, state.grid());
@@ -178,6 +172,12 @@ fn config(
         ownership: Ownership::of(&spec.data),
         audit: audits(spec.quorum.audit_rate, params)?,
     })
+}
+
+/// What is the same in every record of the run.
+fn facts(run: RunId, spec: &CanonicalSpec, layout: &Layout, numerics: Digest, quorum: &QuorumRule) -> Facts {
+    let policy = policy(quorum, spec.spec().numerics);
+    Facts { run, spec: spec.digest(), layout: layout.digest(), numerics, policy }
 }
 
 /// The run's receipts. Those of a run that began without can only lack what came before, so it goes on without.
