@@ -203,3 +203,14 @@ fn more_audits_than_may_be_open_lapse_and_a_run_that_ends_lets_all_lapse() {
     assert_eq!(counted(&table), (2, 0, 0, 2));
     assert_eq!(table.send(judged(WRONG, 0, 0)), [], "nobody waits for it any more");
 }
+
+#[test]
+fn a_partner_that_an_earlier_process_caught_stays_out() {
+    let caught = Caught { partner: partner("a"), worker: worker(9), round: Round(0), units: units(&[1]) };
+    let config = audited(OnMissing::ReLease);
+    let run = Run::new(config).resumed(Round(1), LeaseId(1 << 40), Round(0)).with_caught([caught.clone()]);
+    let mut table = Table { run, now: Time(0) };
+    assert_eq!(table.join(1, "a"), [dismiss(1, wrong("a", &[1]))]);
+    assert_eq!(table.join(2, "b").first(), Some(&admit(2)));
+    assert_eq!(table.run.view().caught, [caught]);
+}
