@@ -11,8 +11,6 @@
 mod founding;
 mod notary;
 mod office;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -27,6 +25,8 @@ use syngrad_engine::{PartnerName, Principal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
+#[cfg(test)]
+pub(crate) use founding::OPERATOR;
 pub use founding::{Founded, Founding, found};
 pub(crate) use office::{Actor, Invited, Office, PartnerView, Shown};
 

@@ -5,6 +5,8 @@ mod export;
 mod partners;
 mod receipts;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod training;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! A consortium on disk: founded, governed by calls, killed between any two of them, and governed on.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::thread;
 
 use futures_util::TryStreamExt as _;
 use syngrad_common::identity::credentials::{self, Credentials};
@@ -21,10 +23,10 @@ use tonic::codegen::Service;
 use tonic::codegen::http::{Request, Response};
 use tonic::service::Routes;
 
-use super::*;
 use crate::access::{AccessLayer, Caller, Guarded, Paces};
 use crate::config::{Config, Patience};
 use crate::driver::Driver;
+use crate::governance::{Founding, Governance, OPERATOR, Office, found};
 use crate::rpc;
 
 fn founding() -> Founding {
@@ -69,7 +71,7 @@ impl Site {
         let (office, operator) = spawn_blocking(move || {
             let folder = Folder::open(&path).expect("the state folder");
             let office = Office::open(&path, &folder).expect("whole state").expect("a consortium");
-            let credentials = credentials::Folder::new(&path.join(founding::OPERATOR)).load().expect("credentials");
+            let credentials = credentials::Folder::new(&path.join(OPERATOR)).load().expect("credentials");
             (office, caller(&credentials))
         })
         .await
@@ -185,7 +187,7 @@ fn a_consortium_is_founded_once() {
     let folder = founded();
     let again = found(folder.path(), &founding()).map_err(|failure| failure.code);
     assert!(matches!(again, Err(Code::AlreadyFounded)), "{again:?}");
-    let operator = credentials::Folder::new(&folder.path().join(founding::OPERATOR)).load().expect("credentials");
+    let operator = credentials::Folder::new(&folder.path().join(OPERATOR)).load().expect("credentials");
     assert_eq!(operator.identity().principal.to_string(), "operator/alice");
     assert_eq!(operator.grant().addresses.len(), 1);
 }
