@@ -15,7 +15,7 @@ use crate::client::{self, Phase, RunStatus};
 use crate::drawing::draw;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::fleet::{Fleet, FleetConfig};
+use crate::fleet::{Fleet, FleetConfig, Protection};
 use crate::output::Output;
 use crate::predict::{self, Prediction};
 use crate::progress::Progress;
@@ -71,7 +71,7 @@ struct Shown {
     fleet: Fleet,
     report: DemoReport,
     /// Deleted when the fleet has ended.
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl Demo<'_> {
@@ -80,7 +80,12 @@ impl Demo<'_> {
         let state =
             tempfile::tempdir().map_err(|why| Failure::io("making a folder for the coordinator's state", &why))?;
         let state_dir = Some(state.path().to_owned());
-        let config = FleetConfig { port: self.args.port, state_dir, ..FleetConfig::of_this_program(device)? };
+        let config = FleetConfig {
+            port: self.args.port,
+            state_dir,
+            protection: Protection::Consortium,
+            ..FleetConfig::of_this_program(device)?
+        };
         let mut fleet = Fleet::start(config).await?;
         fleet.add_workers(self.args.workers).await?;
         let status = self.train(&mut fleet).await?;
@@ -91,7 +96,7 @@ impl Demo<'_> {
             wall_seconds: self.started.elapsed().as_secs_f64(),
             seconds_to_97: self.seconds_to_97,
         };
-        Ok(Shown { fleet, report: DemoReport::new(&status, seen), _state: state })
+        Ok(Shown { fleet, report: DemoReport::new(&status, seen), state })
     }
 
     /// Starts the run and follows it to its end.
@@ -211,17 +216,17 @@ impl Shown {
     }
 
     fn epilogue(&self, keep_serving: bool) -> String {
-        let address = self.fleet.address();
+        let (address, state) = (self.fleet.address(), self.state.path().display());
         match keep_serving {
             true => format!(
                 "serving at {address} until Ctrl-C; in another terminal:\n  \
-                 syngrad predict YOUR-DIGIT.png --insecure --coordinator {address}\n  \
-                 syngrad run describe --insecure --coordinator {address}"
+                 syngrad predict YOUR-DIGIT.png --state {state}\n  \
+                 syngrad run describe --state {state}"
             ),
             false => "what to do next:\n  \
                  syngrad demo --keep-serving             then ask it about a picture of your own: syngrad predict FILE\n  \
                  syngrad train --local                   the same run in one process, with the same params digest\n  \
-                 syngrad coordinator serve --insecure    a coordinator of your own; syngrad worker join ADDRESS joins it"
+                 syngrad coordinator init                a consortium of your own; partner invite makes the tickets that join it"
                 .to_owned(),
         }
     }

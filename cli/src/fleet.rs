@@ -3,6 +3,7 @@
 //! No process outlives its fleet: each is killed when the fleet is dropped, and each ends by itself when its standard
 //! input closes, which the system does even if the fleet's own process is killed.
 
+mod consortium;
 mod process;
 
 use std::io;
@@ -32,6 +33,8 @@ pub struct FleetConfig {
     pub device: String,
     /// The `--data-dir` of the coordinator.
     pub data_dir: Option<PathBuf>,
+    /// How its connections are protected.
+    pub protection: Protection,
     /// The `--state-dir` of the coordinator, which it needs to survive being killed; it keeps nothing without one.
     pub state_dir: Option<PathBuf>,
 }
@@ -43,8 +46,24 @@ impl FleetConfig {
     /// If the system does not say which program is running.
     pub fn of_this_program(device: Device) -> Result<Self, Failure> {
         let program = std::env::current_exe().map_err(|why| Failure::io("finding this program's own file", &why))?;
-        Ok(Self { program, port: 0, device: device.to_string(), data_dir: None, state_dir: None })
+        Ok(Self {
+            program,
+            port: 0,
+            device: device.to_string(),
+            data_dir: None,
+            protection: Protection::Insecure,
+            state_dir: None,
+        })
     }
+}
+
+/// How a fleet's connections are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// Not at all.
+    Insecure,
+    /// By a consortium that is founded in the state, which must be kept for that; workers join with tickets.
+    Consortium,
 }
 
 /// The first line of a coordinator: where it listens, or why it does not.
@@ -79,7 +98,16 @@ impl Fleet {
     pub async fn start(config: FleetConfig) -> Result<Self, Failure> {
         let (report_end, ended) = mpsc::channel(64);
         let home = tempfile::tempdir().map_err(|why| Failure::io("making a folder for the workers", &why))?;
-        let (coordinator, address) = start_coordinator(&config, config.port, &report_end).await?;
+        let port = match (config.protection, &config.state_dir) {
+            (Protection::Insecure, _) => config.port,
+            (Protection::Consortium, Some(state)) => {
+                let (state, port) = (state.clone(), config.port);
+                let founding = tokio::task::spawn_blocking(move || consortium::begin(&state, port));
+                founding.await.map_err(|why| Failure::failed(&why))??
+            }
+            (Protection::Consortium, None) => return Err(Failure::usage(&"a consortium is kept: name a state folder")),
+        };
+        let (coordinator, address) = start_coordinator(&config, port, &report_end).await?;
         let (workers, lost) = (Vec::new(), Vec::new());
         Ok(Self { config, address, coordinator, workers, started: 0, lost, ended, report_end, home })
     }
@@ -120,8 +148,18 @@ impl Fleet {
     async fn start_worker(&mut self, core: Option<usize>) -> Result<(), Failure> {
         self.started += 1;
         let name = format!("partner-{}", self.started);
-        let mut arguments = strings(["worker", "join", "--insecure", "--exit-with-stdin"]);
-        arguments.extend([self.address.clone(), "--partner".to_owned(), name.clone()]);
+        let mut arguments = strings(["worker", "join", "--exit-with-stdin"]);
+        let ticket = match self.config.protection {
+            Protection::Insecure => {
+                arguments.extend(["--insecure".to_owned(), self.address.clone()]);
+                arguments.extend(["--partner".to_owned(), name.clone()]);
+                None
+            }
+            Protection::Consortium => {
+                arguments.push("--accept".to_owned());
+                Some(consortium::invite(&self.target()?, &name).await?)
+            }
+        };
         arguments.extend(["--device".to_owned(), self.config.device.clone()]);
         // What a fleet's workers keep is gone with the fleet, and no policy is meant for them.
         let state = self.home.path().join(&name).display().to_string();
@@ -129,7 +167,7 @@ impl Fleet {
         if let Some(core) = core {
             arguments.extend(["--core".to_owned(), core.to_string()]);
         }
-        self.workers.push(start(&self.config.program, &name, &arguments, &self.report_end)?);
+        self.workers.push(start(&self.config.program, &name, (&arguments, ticket.as_deref()), &self.report_end)?);
         Ok(())
     }
 
@@ -183,7 +221,10 @@ impl Fleet {
     /// # Errors
     /// If it announced no address.
     pub fn target(&self) -> Result<Target, Failure> {
-        Target::insecure(&self.address)
+        match (self.config.protection, &self.config.state_dir) {
+            (Protection::Consortium, Some(state)) => Target::in_state(state, Some(&self.address)),
+            (Protection::Insecure | Protection::Consortium, _) => Target::insecure(&self.address),
+        }
     }
 
     /// The next status of a run. A worker that somebody kills meanwhile is replaced.
@@ -252,7 +293,10 @@ async fn start_coordinator(
     port: u16,
     report_end: &mpsc::Sender<Ended>,
 ) -> Result<(Process, String), Failure> {
-    let mut arguments = strings(["coordinator", "serve", "--insecure", "--exit-with-stdin", "-o", "jsonl"]);
+    let mut arguments = strings(["coordinator", "serve", "--exit-with-stdin", "-o", "jsonl"]);
+    if config.protection == Protection::Insecure {
+        arguments.push("--insecure".to_owned());
+    }
     arguments.extend(["--bind".to_owned(), format!("127.0.0.1:{port}")]);
     arguments.extend(["--device".to_owned(), config.device.clone()]);
     if cfg!(target_os = "linux") {
@@ -265,7 +309,7 @@ async fn start_coordinator(
         Some(folder) => arguments.extend(["--state-dir".to_owned(), folder.display().to_string()]),
         None => arguments.push("--no-state".to_owned()),
     }
-    let mut coordinator = start(&config.program, COORDINATOR, &arguments, report_end)?;
+    let mut coordinator = start(&config.program, COORDINATOR, (&arguments, None), report_end)?;
     let Some(line) = coordinator.first_line().await else {
         return Err(Failure::process_ended(COORDINATOR, "before it listened", &coordinator.drain().await));
     };
@@ -279,8 +323,13 @@ async fn start_coordinator(
     }
 }
 
-fn start(program: &Path, name: &str, arguments: &[String], ended: &mpsc::Sender<Ended>) -> Result<Process, Failure> {
-    Process::start(program, name, arguments, ended.clone())
+fn start(
+    program: &Path,
+    name: &str,
+    (arguments, ticket): (&[String], Option<&str>),
+    ended: &mpsc::Sender<Ended>,
+) -> Result<Process, Failure> {
+    Process::start(program, name, (arguments, ticket), ended.clone())
         .map_err(|why: io::Error| Failure::io(&format!("starting the {name} process from {}", program.display()), &why))
 }
 

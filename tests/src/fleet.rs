@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use syngrad::client::{Client, Phase, RunStatus};
 use syngrad::failure::Failure;
-use syngrad::fleet::{Fleet, FleetConfig};
+use syngrad::fleet::{Fleet, FleetConfig, Protection};
 use syngrad_common::config::CanonicalSpec;
 
 use crate::program::{MNIST, Program};
@@ -37,7 +37,15 @@ pub async fn start(program: Program) -> Result<Fleet, Failure> {
 pub async fn start_in(program: Program, state_dir: Option<PathBuf>) -> Result<Fleet, Failure> {
     let device = "flex".to_owned();
     let data_dir = Some(MNIST.into());
-    Fleet::start(FleetConfig { program: program.path().into(), port: 0, device, data_dir, state_dir }).await
+    Fleet::start(FleetConfig {
+        program: program.path().into(),
+        port: 0,
+        device,
+        data_dir,
+        protection: Protection::Insecure,
+        state_dir,
+    })
+    .await
 }
 
 /// Trains `spec` over so many workers with a fault as soon as rounds are committed; the run's last status.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use python::Python;
 use syngrad::client::Phase;
-use syngrad::fleet::{Fleet, FleetConfig};
+use syngrad::fleet::{Fleet, FleetConfig, Protection};
 
 /// Two passes over MNIST: enough for 95 of the first 100 test images, and seconds long.
 const SPEC: &str = r#"
@@ -54,6 +54,7 @@ async fn trained(mnist: &Path) -> Fleet {
         port: 0,
         device: "flex".to_owned(),
         data_dir: Some(mnist.to_owned()),
+        protection: Protection::Insecure,
         state_dir: None,
     };
     let mut fleet = Fleet::start(config).await.expect("a coordinator");

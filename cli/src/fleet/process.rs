@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use syngrad_common::identity::ticket::ENVIRONMENT;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -65,11 +66,13 @@ impl Process {
     pub(super) fn start(
         program: &Path,
         name: &str,
-        arguments: &[String],
+        (arguments, ticket): (&[String], Option<&str>),
         ended: mpsc::Sender<Ended>,
     ) -> io::Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
+            // Arguments are seen by every user of the machine.
+            .envs(ticket.map(|ticket| (ENVIRONMENT, ticket)))
             .env("NO_COLOR", "1")
             // What a fleet keeps, and where, is what its arguments say.
             .env_remove("SYNGRAD_STATE_DIR")
