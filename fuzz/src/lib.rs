@@ -15,6 +15,7 @@ pub mod idx;
 pub mod keeping;
 pub mod names;
 pub mod payload;
+pub mod policy;
 pub mod receipt;
 pub mod run;
 pub mod session;
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "keeping", check: keeping::check, seeds: keeping::seeds },
     Target { name: "names", check: names::check, seeds: names::seeds },
     Target { name: "payload", check: payload::check, seeds: payload::seeds },
+    Target { name: "policy", check: policy::check, seeds: policy::seeds },
     Target { name: "receipt", check: receipt::check, seeds: receipt::seeds },
     Target { name: "run", check: run::check, seeds: run::seeds },
     Target { name: "session", check: session::check, seeds: session::seeds },

@@ -62,5 +62,10 @@ pub fn clip(values: &mut [f32], most: f64) -> Clipping {
         scale(values, most / after * (1.0 - f64::from(f32::EPSILON)));
         after = norm(values);
     }
+    if after > most {
+        // The bound is among the smallest numbers of f32, between which there is no room to round in.
+        values.fill(0.0);
+        after = 0.0;
+    }
     Clipping { before, after }
 }

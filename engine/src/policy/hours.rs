@@ -87,7 +87,9 @@ pub struct Offset(i32);
 /// `HH:MM`, in minutes.
 fn minutes(text: &str) -> Option<u32> {
     let (hours, minutes) = text.split_once(':')?;
-    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() == 2 && text.is_ascii());
+    let number = |text: &str| {
+        text.parse::<u32>().ok().filter(|_| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     let (hours, minutes) = (number(hours)?, number(minutes).filter(|minutes| *minutes < 60)?);
     Some(hours * 60 + minutes)
 }

@@ -290,3 +290,22 @@ fn the_norm_is_the_square_root_of_the_sum_of_squares() {
     let squares: u64 = (0..1_000u64).map(|index| (index % 17) * (index % 17)).sum();
     assert_eq!(norm(&values), (squares as f64).sqrt());
 }
+
+#[test]
+fn a_bound_below_what_f32_can_express_is_kept_too() {
+    // Found by fuzzing: the values are among f32's smallest, and rounding moved them by more than the second factor.
+    let exponents = [-36, -38, -40, -42, -44, -46, -60];
+    for most in exponents.map(|exponent| 1.234_567 * 10_f64.powi(exponent)) {
+        let mut values: Vec<f32> = (1..40).map(|value| value as f32 * 1e-37).collect();
+        let clipping = clip(&mut values, most);
+        assert!(clipping.after <= most && norm(&values) == clipping.after, "{} is above {most}", clipping.after);
+    }
+}
+
+#[test]
+fn a_time_of_the_day_is_digits() {
+    assert!(Clock::parse("05:09").is_some());
+    for wrong in ["+5:+9", "+5:09", "5:09", "05:9", "05:60", "24:01", "٠٥:٠٩"] {
+        assert_eq!(Clock::parse(wrong), None, "{wrong}");
+    }
+}
