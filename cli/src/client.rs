@@ -128,7 +128,8 @@ pub(crate) async fn channel(target: &Target) -> Result<Channel, Failure> {
     let channel = connect().await.map_err(syngrad_common::Failure::from)?;
     let Some((live, folder)) = target.to_renew() else { return Ok(channel) };
     let renewed = renewal::renew(channel.clone(), live.credentials().key()).await?;
-    folder.store(&renewed).and_then(|()| Ok(live.replace(renewed))).map_err(syngrad_common::Failure::from)??;
+    folder.store(&renewed).map_err(syngrad_common::Failure::from)?;
+    live.replace(renewed)?;
     Ok(connect().await.map_err(syngrad_common::Failure::from)?)
 }
 

@@ -131,7 +131,7 @@ pub async fn serve(
     let standing = office.as_ref().map_or_else(|| Standing::of(Consortium::default()), Office::standing);
     let (mut driver, handle) = Driver::new(config, standing.clone());
     let office = office.map(|office| office.telling(handle.inbox.downgrade()));
-    let governance = office.map(Governance::start).transpose().map_err(no_thread)?;
+    let governance = office.map(Governance::start).transpose().map_err(|why| no_thread(&why))?;
     match kept {
         Some((folder, left)) => driver.keep_in(folder, left)?,
         None => tracing::warn!("no state is kept: runs are forgotten when this process ends"),
@@ -176,7 +176,7 @@ pub async fn serve(
     closed.map_err(broke)
 }
 
-fn no_thread(why: io::Error) -> Failure {
+fn no_thread(why: &io::Error) -> Failure {
     Failure::new(Code::Internal, format!("the thread of the office cannot start: {why}"))
 }
 

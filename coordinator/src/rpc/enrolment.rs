@@ -1,6 +1,7 @@
 //! `syngrad.v1.EnrolmentService`: from a ticket to credentials, and from credentials to newer ones.
 
-use syngrad_common::{Code, Failure, status, wire};
+use syngrad_common::wire::{self, WireError};
+use syngrad_common::{Code, Failure, status};
 use syngrad_engine::consortium::{InvitationId, SecretDigest};
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::enrolment_service_server::EnrolmentService;
@@ -21,9 +22,9 @@ impl EnrolmentService for Enrolment {
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolResponse>, Status> {
         if let Some(Caller::Insecure) = request.extensions().get::<Caller>() {
             let why = "this connection is not protected, and a ticket's secret is not to be said on it";
-            return Err(refused(Failure::new(Code::NoConsortium, why)));
+            return Err(status::of(&Failure::new(Code::NoConsortium, why)));
         }
-        let enrol = wire::Enrol::try_from(request.into_inner()).map_err(|error| refused(error.into()))?;
+        let enrol = wire::Enrol::try_from(request.into_inner()).map_err(refused)?;
         let wire::Enrol { invitation, secret, request, worker, build } = enrol;
         let (invitation, secret) = (InvitationId(invitation.0), SecretDigest(secret.hashed()));
         let shown = Shown { invitation, secret, request, worker, build };
@@ -33,12 +34,12 @@ impl EnrolmentService for Enrolment {
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         let (principal, serial) = known(&request)?;
-        let request = wire::renewal(request.get_ref()).map_err(|error| refused(error.into()))?;
+        let request = wire::renewal(request.get_ref()).map_err(refused)?;
         let grant = self.governed.ask(move |office| office.renew(&principal, serial, &request)).await?;
         Ok(Response::new(v1::RenewResponse { credentials: Some((&grant).into()) }))
     }
 }
 
-fn refused(failure: Failure) -> Status {
-    status::of(&failure)
+fn refused(error: WireError) -> Status {
+    status::of(&error.into())
 }
