@@ -37,7 +37,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Buffered<T> {
         let this = &mut *self;
         if this.start == this.end {
             if this.end == this.buffer.len() && this.buffer.len() < LARGEST {
-                this.buffer = vec![0; this.buffer.len() * 4].into_boxed_slice();
+                this.buffer = vec![0; LARGEST.min(this.buffer.len() * 4)].into_boxed_slice();
             }
             let mut into = ReadBuf::new(&mut this.buffer);
             this.start = 0;

@@ -107,13 +107,13 @@ impl fmt::Debug for LiveCredentials {
     }
 }
 
-fn unusable(error: rustls::Error) -> Failure {
+fn unusable(error: &rustls::Error) -> Failure {
     Failure::new(Code::CertificateUnreadable, format!("the credentials cannot be used: {error}"))
 }
 
 fn ready(credentials: Credentials, provider: &Arc<CryptoProvider>) -> Result<Ready, Failure> {
     let grant = credentials.grant();
-    let trust = Trust::Roots(under(&grant.roots, provider).map_err(unusable)?);
+    let trust = Trust::Roots(under(&grant.roots, provider).map_err(|error| unusable(&error))?);
     let chain = grant.chain.iter().map(|certificate| certificate.der().clone()).collect();
     let key = CertifiedKey::new(chain, credentials.key().signing());
     let config = config(trust, grant.consortium.clone(), Some(key), provider)?;
@@ -128,7 +128,7 @@ fn config(
 ) -> Result<ClientConfig, Failure> {
     let verifier = CoordinatorVerifier { trust, consortium, provider: provider.clone() };
     let builder = ClientConfig::builder_with_provider(provider.clone());
-    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(unusable)?;
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| unusable(&error))?;
     // Not that anything is skipped: the verifier leaves paths to rustls, and adds whom the certificate must name.
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match key {
