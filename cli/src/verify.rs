@@ -142,7 +142,7 @@ impl Course<'_> {
             let seen = seen.ok_or_else(|| Failure::usage(&format!("{} is no head of a log", path.display())))?;
             self.head(&seen);
         }
-        self.verified.end(&self.audit, self.files.into_findings(), self.certificates.into_findings());
+        self.verified.end(&self.audit, &self.files.into_findings(), &self.certificates.into_findings());
         Ok(self.verified)
     }
 

@@ -148,7 +148,9 @@ fn who_was_removed_is_refused_by_its_state_alone() {
     // As if its tickets and certificates had been forgotten when it was removed.
     let removed = consortium.records().map(|record| match record {
         Record::Holder(holder) => Record::Holder(HolderRecord { state: State::Removed, ..holder }),
-        other => other,
+        other @ (Record::Invitation(_) | Record::Redemption(_) | Record::Certificate(_) | Record::Authority(_)) => {
+            other
+        }
     });
     let consortium = Consortium::recalled(removed);
     assert_eq!(consortium.known(Moment(1), &principal, Serial([1; 20])), Err(Refusal::PartnerRemoved));

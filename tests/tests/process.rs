@@ -85,7 +85,7 @@ fn join<'a>(address: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 fn a_coordinator_without_tls_stays_on_this_machine() {
     let bind = ["coordinator", "serve", "--no-state", "--bind", "0.0.0.0:0", "-o", "json"];
     NODE.run(&[&bind[..], &["--insecure"]].concat()).assert_failed(4, "E0102", &["0.0.0.0"]);
-    NODE.run(&bind).assert_failed(4, "E0102", &["--insecure"]);
+    NODE.run(&bind).assert_failed(6, "E1126", &["consortium"]);
 }
 
 #[test]

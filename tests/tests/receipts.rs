@@ -13,6 +13,9 @@ use syngrad_engine::receipt::{Check, Checks, Verdict};
 use cluster::{Cluster, Party, verify};
 use forger::Forger;
 
+/// What a coordinator does to its own archive.
+type Lie<'a> = &'a dyn Fn(&mut Forger<'_>);
+
 #[test]
 fn an_honest_run_of_a_hundred_rounds_verifies_and_its_workers_have_seen_it() {
     let party = Party::new();
@@ -72,7 +75,7 @@ fn a_coordinator_that_lies_is_found_by_the_check_that_is_for_it() {
     let params = |forger: &mut Forger<'_>| forger.sign_over_other_params(5);
     let forge = |forger: &mut Forger<'_>| forger.contributions(5)[0].signature.0[7] ^= 1;
     let history = |forger: &mut Forger<'_>| forger.change_params(5);
-    let cases: [(&str, &dyn Fn(&mut Forger<'_>), &[Check]); 6] = [
+    let cases: [(&str, Lie<'_>, &[Check]); 6] = [
         ("hides an update", &hide, &[Check::Presence, Check::Arithmetic]),
         ("counts one twice", &twice, &[Check::Once, Check::Presence, Check::Arithmetic]),
         ("changes a weight", &weight, &[Check::Weights, Check::Presence]),

@@ -186,7 +186,14 @@ fn is_for(found: &Credentials, ticket: &Ticket) -> bool {
         (Principal::Worker { partner, .. }, Invited::Partner(invited)) => {
             partner == invited && found.grant().consortium == ticket.consortium
         }
-        _ => false,
+        (
+            Principal::Worker { .. }
+            | Principal::Coordinator
+            | Principal::Log
+            | Principal::Operator(_)
+            | Principal::Client(_),
+            Invited::Partner(_) | Invited::Operator(_) | Invited::Client(_),
+        ) => false,
     }
 }
 
@@ -205,12 +212,9 @@ fn identity(folder: &Path) -> Result<WorkerId, Failure> {
 
 /// Shows the terms, and asks whether they are accepted unless that was said before.
 pub(super) fn agree(terms: Option<&Terms>, accepted: bool, output: Output) -> Result<(), Failure> {
-    match terms {
-        Some(terms) => output.say(&terms.to_string()),
-        None => {
-            output.say("no run is open now; a policy decides which are taken part in, and all are if there is none")
-        }
-    }
+    let none =
+        || "no run is open now; a policy decides which are taken part in, and all are if there is none".to_owned();
+    output.say(&terms.map_or_else(none, Terms::to_string));
     if accepted {
         return Ok(());
     }

@@ -89,9 +89,9 @@ impl Verified {
         self.params_digest = record.after.to_string();
     }
 
-    pub(super) fn end(&mut self, audit: &Audit, files: Vec<Finding>, certificates: Vec<Finding>) {
+    pub(super) fn end(&mut self, audit: &Audit, files: &[Finding], certificates: &[Finding]) {
         self.computed = audit.state().map_or(0, |state| state.round().0.into());
-        let all = files.iter().chain(&certificates).chain(audit.findings());
+        let all = files.iter().chain(certificates).chain(audit.findings());
         self.findings = all.map(Wrong::from).collect();
     }
 

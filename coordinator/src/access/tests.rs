@@ -239,7 +239,9 @@ async fn a_refused_call_never_reaches_a_service_and_says_why() {
             Caller::Known(identity) => match &identity.principal {
                 Principal::Operator(found) if *found == name("alice") => None,
                 Principal::Operator(_) => Some(Code::CertificateUnknown),
-                _ => Some(Code::RoleNotAllowed),
+                Principal::Coordinator | Principal::Log | Principal::Worker { .. } | Principal::Client(_) => {
+                    Some(Code::RoleNotAllowed)
+                }
             },
             Caller::Insecure | Caller::Anonymous => Some(Code::RoleNotAllowed),
         };

@@ -147,7 +147,7 @@ impl Driver {
             }
         };
         if let Some(why) = self.mistrusted(&update, attested) {
-            return self.turn_down(session, lease, why, contribution);
+            return self.turn_down(session, lease, &why, contribution);
         }
         let Some(active) = &mut self.active else { return };
         active.journal.traffic.update_bytes_received += payload.len() as u64;
@@ -163,7 +163,7 @@ impl Driver {
                 Err(AggregateError::Counted { .. }) => {}
                 Err(error) => {
                     let why = Rejection::BadPayload { why: error.to_string() };
-                    return self.turn_down(session, lease, why, contribution);
+                    return self.turn_down(session, lease, &why, contribution);
                 }
             }
         }
@@ -188,15 +188,15 @@ impl Driver {
     /// An update is not what its header says.
     pub(super) fn malformed(&mut self, session: SessionId, update: &Update, why: String) {
         let contribution = self.contribution(session, update);
-        self.turn_down(session, update.header.lease, Rejection::BadPayload { why }, contribution);
+        self.turn_down(session, update.header.lease, &Rejection::BadPayload { why }, contribution);
     }
 
     /// An update is worth nothing, and its member is known by that.
-    fn turn_down(&mut self, session: SessionId, lease: LeaseId, why: Rejection, given: Option<Contribution>) {
-        self.note_refusal(given, &why);
+    fn turn_down(&mut self, session: SessionId, lease: LeaseId, why: &Rejection, given: Option<Contribution>) {
+        self.note_refusal(given, why);
         let member = self.roster.get(session).and_then(|seat| seat.member).filter(|_| self.active.is_some());
-        let Some(member) = member else { return self.answer_stranger(session, lease, &why) };
-        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(&why) }));
+        let Some(member) = member else { return self.answer_stranger(session, lease, why) };
+        self.tell_member(member, ToWorker::Answer(Answer { lease, verdict: verdict(why) }));
         self.feed(Event::Malformed { member, lease: Some(lease), why: why.to_string() });
     }
 

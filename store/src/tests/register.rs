@@ -20,8 +20,7 @@ impl Governed {
     fn founded(path: &Path) -> Self {
         let folder = Folder::open(path).expect("a new folder");
         let register = folder.register().expect("its register");
-        let mut governed =
-            Self { register, consortium: Consortium::default(), audit: Audit::default(), folder: folder };
+        let mut governed = Self { register, consortium: Consortium::default(), audit: Audit::default(), folder };
         let founding = Consortium::founding(Moment(1), AuthorityId([1; 32]));
         let entry = governed.entry(&founding);
         let step = (founding.clone(), entry.clone());
