@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use syngrad_engine::run::{Action, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting};
+use syngrad_engine::run::{
+    Action, AuditRule, Event, Joined, Lease, Ownership, QuorumRule, Run, RunConfig, UpdateHeader, Waiting,
+};
 use syngrad_engine::spec::OnMissing;
 use syngrad_engine::{Digest, LeaseId, MemberId, PartnerName, Round, Time, Unit, Units, WorkerId};
 
@@ -38,6 +40,7 @@ fn config(input: &mut Unstructured<'_>) -> Result<RunConfig> {
         },
         silence: Duration::from_secs(input.int_in_range(1..=20)?),
         ownership: if input.ratio(1, 3)? { Ownership::Private { owners: owned } } else { Ownership::Assigned },
+        audit: AuditRule::never(),
     })
 }
 
