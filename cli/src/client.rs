@@ -30,6 +30,7 @@ pub(crate) use renewal::{enrol, redeem, renew};
 pub(crate) use status::rate;
 pub use status::{Caught, ClassQuality, Counters, EvaluationPoint, Member, Phase, RoundTimes, RunStatus};
 pub use target::Target;
+pub(crate) use target::state_folder;
 
 /// Time for an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -127,9 +128,7 @@ pub(crate) async fn channel(target: &Target) -> Result<Channel, Failure> {
     let connect = || transport::connect(&target.address, &target.security);
     let channel = connect().await.map_err(syngrad_common::Failure::from)?;
     let Some((live, folder)) = target.to_renew() else { return Ok(channel) };
-    let renewed = renewal::renew(channel.clone(), live.credentials().key()).await?;
-    folder.store(&renewed).map_err(syngrad_common::Failure::from)?;
-    live.replace(renewed)?;
+    renewal::renew(channel, live, folder).await?;
     Ok(connect().await.map_err(syngrad_common::Failure::from)?)
 }
 

@@ -1,5 +1,6 @@
 //! `coordinator init`: founds a consortium. `ticket show`: reads a ticket.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,11 +8,11 @@ use syngrad_common::Code;
 use syngrad_common::identity::ticket::{ENVIRONMENT, Invited, Sources, TicketView};
 use syngrad_common::identity::{Ticket, UnixTime};
 use syngrad_common::transport::Address;
-use syngrad_coordinator::{Founding, default_state_dir, found};
+use syngrad_coordinator::{Founding, found};
 use syngrad_engine::{ConsortiumName, HolderName};
 
 use crate::args::{InitArgs, TicketArgs, TicketCommand};
-use crate::client::redeem;
+use crate::client::{redeem, state_folder};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, Report};
@@ -31,10 +32,7 @@ struct Founded {
 }
 
 pub(crate) fn run(args: &InitArgs, output: Output) -> Result<Exit, Failure> {
-    let state =
-        args.state.clone().or_else(default_state_dir).ok_or_else(|| {
-            Failure::new(Code::Usage, "the environment names no folder for state: name one with --state")
-        })?;
+    let state = state_folder(args.state.as_deref())?;
     let name = ConsortiumName::parse(&args.name).map_err(|why| Failure::usage(&why))?;
     let operator = HolderName::parse(&args.operator).map_err(|why| Failure::usage(&why))?;
     let address =
@@ -80,21 +78,15 @@ pub(crate) fn ticket(command: &TicketCommand, output: Output) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-fn state_folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    named
-        .map(Path::to_owned)
-        .or_else(default_state_dir)
-        .ok_or_else(|| Failure::new(Code::Usage, "the environment names no folder for state: name one with --state"))
+fn read_ticket(TicketArgs { ticket, file }: &TicketArgs) -> Result<Ticket, Failure> {
+    let text = ticket_text(ticket.as_deref(), file.as_deref())?;
+    Ok(Ticket::parse(&text).map_err(syngrad_common::Failure::from)?)
 }
 
-fn read_ticket(TicketArgs { ticket, file }: &TicketArgs) -> Result<Ticket, Failure> {
-    let sources = Sources {
-        argument: ticket.as_deref(),
-        file: file.as_deref(),
-        environment: std::env::var_os(ENVIRONMENT),
-        stdin: std::io::stdin(),
-    };
-    Ok(Ticket::parse(&sources.text()?).map_err(syngrad_common::Failure::from)?)
+/// The text of the ticket that the command line, or else the environment, names.
+pub(crate) fn ticket_text(argument: Option<&str>, file: Option<&Path>) -> Result<impl Deref<Target = String>, Failure> {
+    let environment = std::env::var_os(ENVIRONMENT);
+    Ok(Sources { argument, file, environment, stdin: std::io::stdin() }.text()?)
 }
 
 /// Credentials that were got for a ticket.

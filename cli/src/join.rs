@@ -36,7 +36,7 @@ pub(crate) fn run(args: &JoinArgs, output: Output) -> Result<Exit, Failure> {
     let runtime = runtime::light()?;
     let (enrolled, config) = runtime.block_on(async {
         let enrolled = Enrolled::with_ticket(&ticket, &state).await?;
-        let address = enrolled.address().await?;
+        let address = enrolled.address().await;
         output.say(&format!("joined {} as a worker of {}", ticket.consortium, enrolled.partner()));
         agree(enrolled.terms(&address).await?.as_ref(), args.accept, output)?;
         let config = enrolled.config(address)?;
@@ -55,7 +55,7 @@ pub(crate) fn has_joined(path: &Path) -> bool {
 pub(crate) fn again(args: &WorkArgs, output: Output) -> Result<Exit, Failure> {
     serve::log(output, "warn")?;
     let enrolled = Enrolled::recalled(&joined(args)?)?;
-    let address = runtime::light()?.block_on(enrolled.address())?;
+    let address = runtime::light()?.block_on(enrolled.address());
     work(enrolled.config(address)?, Some(&enrolled), args, output)
 }
 

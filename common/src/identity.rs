@@ -88,6 +88,21 @@ impl Validity {
         after(self.not_before, Duration::from_secs(life / 3 * 2))
     }
 
+    /// That `now` is within.
+    ///
+    /// # Errors
+    /// [`IdentityError::WrongTime`] if it is not.
+    pub fn check(&self, now: UnixTime) -> Result<(), IdentityError> {
+        match self.holds(now) {
+            true => Ok(()),
+            false => Err(IdentityError::WrongTime {
+                not_before: shown(self.not_before),
+                not_after: shown(self.not_after),
+                now: shown(now),
+            }),
+        }
+    }
+
     /// Whether `time` is within.
     #[must_use]
     pub fn holds(&self, time: UnixTime) -> bool {

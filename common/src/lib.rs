@@ -21,3 +21,6 @@ pub mod transport;
 pub mod wire;
 
 pub use error::{Code, Failure};
+
+/// The release, for people, as either side names it to the other.
+pub const BUILD: &str = concat!("syngrad ", env!("CARGO_PKG_VERSION"));

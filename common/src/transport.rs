@@ -22,7 +22,6 @@ use rustls::crypto::ring::cipher_suite::{
 };
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 
 pub use accept::{Accept, AcceptLimits, Connection, ConnectionCounters, ConnectionCounts, accept};
@@ -122,12 +121,6 @@ pub fn permit_listening(address: SocketAddr, security: &ServerSecurity) -> Resul
     }
 }
 
-/// The accepted connections of `listener`. The server's own socket options do not apply to them, so they are set here.
-#[must_use]
-pub fn incoming(listener: TcpListener) -> TcpIncoming {
-    TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEP_ALIVE))
-}
-
 /// A server with this project's limits; services set [`MAX_MESSAGE`](crate::limits::MAX_MESSAGE) as their decode limit.
 #[must_use]
 pub fn server() -> Server {
@@ -191,6 +184,26 @@ pub async fn connect(address: &Address, security: &ClientSecurity) -> Result<Cha
         Some(failure) => TransportError::Refused(failure),
         None => unreachable(&error),
     })
+}
+
+/// Connects to the first of `addresses` at which the coordinator answers; which that is.
+///
+/// # Errors
+/// As [`connect`], of the last address.
+///
+/// # Panics
+/// If there is no address: tickets and grants have one.
+pub async fn reach<'a>(
+    addresses: &'a [Address],
+    security: &ClientSecurity,
+) -> Result<(&'a Address, Channel), TransportError> {
+    let (last, others) = addresses.split_last().expect("tickets and grants name an address");
+    for address in others {
+        if let Ok(channel) = connect(address, security).await {
+            return Ok((address, channel));
+        }
+    }
+    Ok((last, connect(last, security).await?))
 }
 
 /// What lies at the bottom of an error: libraries wrap "connection refused" in "transport error".

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use syngrad_common::limits;
 use syngrad_common::transport::{AcceptLimits, ConnectionCounters, ServerSecurity};
+use syngrad_common::{BUILD, limits};
 use syngrad_dataset::mnist;
 use syngrad_engine::WorkerId;
 use syngrad_model::Device;
@@ -67,7 +67,7 @@ impl Default for Config {
             counters: Arc::default(),
             data_dir: mnist::default_mnist_dir(),
             device: Device::default(),
-            build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
+            build: BUILD.to_owned(),
             patience: Patience::default(),
             log: None,
             signers: BTreeMap::new(),

@@ -25,9 +25,7 @@ use syngrad_engine::{PartnerName, Principal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
-#[cfg(test)]
-pub(crate) use founding::OPERATOR;
-pub use founding::{Founded, Founding, found};
+pub use founding::{Founded, Founding, OPERATOR, found};
 pub(crate) use office::{Actor, Invited, Office, PartnerView, Shown};
 
 use crate::access::serial;

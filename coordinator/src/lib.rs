@@ -26,7 +26,7 @@ mod shards;
 mod status;
 
 pub use config::{Config, Patience, default_state_dir};
-pub use governance::{Founded, Founding, found};
+pub use governance::{Founded, Founding, OPERATOR, found};
 pub use receipts::{LogKey, Signer};
 pub use serve::{State, serve};
 pub use served::ServedModel;

@@ -3,10 +3,11 @@
 use std::str::FromStr as _;
 
 use syngrad_common::identity::certificate::Certificate;
-use syngrad_common::identity::ticket::{InvitationId, Invited, MAX_TEXT, Ticket, TicketError, TicketSecret};
+use syngrad_common::identity::ticket::{Invited, MAX_TEXT, Ticket, TicketError, TicketSecret};
 use syngrad_common::identity::{CertificateRequest, Sha256, UnixTime};
 use syngrad_common::transport::Address;
 use syngrad_engine::PartnerName;
+use syngrad_engine::consortium::InvitationId;
 use syngrad_engine::digest::{Digest, Domain};
 use syngrad_engine::principal::{ConsortiumName, Principal};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use syngrad_common::limits::{HEARTBEAT, SILENCE};
 use syngrad_common::transport::{Address, ClientSecurity};
-use syngrad_common::{Code, Failure};
+use syngrad_common::{BUILD, Code, Failure};
 use syngrad_dataset::{PrivateData, PrivateDataError};
 use syngrad_engine::session::SessionConfig;
 use syngrad_engine::{PartnerName, WorkerId};
@@ -103,7 +103,7 @@ impl Config {
             partner,
             worker: WorkerId(identity),
             device: Device::default(),
-            build: format!("syngrad {}", env!("CARGO_PKG_VERSION")),
+            build: BUILD.to_owned(),
             patience: Patience::default(),
             data: None,
             policy: PolicyInForce::default(),

@@ -5,33 +5,36 @@ use std::path::Path;
 use syngrad_common::identity::credentials::{self, Credentials};
 use syngrad_common::identity::{CertificateRequest, KeyKind, PrivateKey, Ticket, UnixTime};
 use syngrad_common::limits::MAX_MESSAGE;
-use syngrad_common::transport::{self, AuthorityPin, ClientSecurity, TransportError};
-use syngrad_common::wire;
+use syngrad_common::transport::{self, AuthorityPin, ClientSecurity, LiveCredentials};
+use syngrad_common::{BUILD, wire};
 use syngrad_engine::WorkerId;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::enrolment_service_client::EnrolmentServiceClient;
 use tonic::transport::Channel;
 
+use super::target::folder_of;
 use super::{DEADLINE, within};
 use crate::failure::Failure;
 
-/// New credentials for a key whose certificate is still good.
-pub(crate) async fn renew(channel: Channel, key: &PrivateKey) -> Result<Credentials, Failure> {
-    let request = v1::RenewRequest { certificate_request: request(key)?.into() };
-    let mut calls = EnrolmentServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let answer = within(DEADLINE, calls.renew(request)).await?;
-    credentials(key, answer.credentials)
+/// Renews what is live: kept in `folder`, and used for all connections from then on.
+pub(crate) async fn renew(
+    channel: Channel,
+    live: &LiveCredentials,
+    folder: &credentials::Folder,
+) -> Result<(), Failure> {
+    let current = live.credentials();
+    let request = v1::RenewRequest { certificate_request: request(current.key())?.into() };
+    let answer = within(DEADLINE, calls(channel).renew(request)).await?;
+    let renewed = credentials(current.key(), answer.credentials)?;
+    folder.store(&renewed).map_err(syngrad_common::Failure::from)?;
+    Ok(live.replace(renewed)?)
 }
 
 /// Turns an operator's or a client's ticket into credentials in a folder of `state`; the folder. The key is made there, and
 /// an answer that is lost costs nothing.
 pub(crate) async fn redeem(ticket: &Ticket, state: &Path) -> Result<credentials::Folder, Failure> {
     let role = ticket.invited.role();
-    let folder = credentials::Folder::new(&state.join(if role == syngrad_engine::principal::Role::Operator {
-        "operator"
-    } else {
-        "client"
-    }));
+    let folder = credentials::Folder::new(&state.join(folder_of(role)));
     let key = folder.key(KeyKind::of(role)).map_err(syngrad_common::Failure::from)?;
     let granted = enrol(ticket, &key, None).await?;
     folder.store(&granted).map_err(syngrad_common::Failure::from)?;
@@ -46,25 +49,16 @@ pub(crate) async fn enrol(ticket: &Ticket, key: &PrivateKey, worker: Option<Work
         secret: ticket.secret.clone(),
         request: request(key)?,
         worker,
-        build: concat!("syngrad ", env!("CARGO_PKG_VERSION")).to_owned(),
+        build: BUILD.to_owned(),
     };
-    let channel = pinned(ticket).await.map_err(syngrad_common::Failure::from)?;
-    let mut calls = EnrolmentServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let answer = within(DEADLINE, calls.enrol(v1::EnrolRequest::from(enrol))).await?;
+    let security = ClientSecurity::Pinned(AuthorityPin::from(ticket));
+    let (_, channel) = transport::reach(&ticket.addresses, &security).await.map_err(syngrad_common::Failure::from)?;
+    let answer = within(DEADLINE, calls(channel).enrol(v1::EnrolRequest::from(enrol))).await?;
     credentials(key, answer.credentials)
 }
 
-/// A connection to the first of the ticket's addresses at which the coordinator is.
-async fn pinned(ticket: &Ticket) -> Result<Channel, TransportError> {
-    let security = ClientSecurity::Pinned(AuthorityPin::from(ticket));
-    let mut last = None;
-    for address in &ticket.addresses {
-        match transport::connect(address, &security).await {
-            Ok(channel) => return Ok(channel),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.expect("a ticket has an address"))
+fn calls(channel: Channel) -> EnrolmentServiceClient<Channel> {
+    EnrolmentServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE)
 }
 
 fn request(key: &PrivateKey) -> Result<Vec<u8>, Failure> {

@@ -1,18 +1,36 @@
 //! Where a coordinator is, and as whom it is called.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use syngrad_common::Code;
 use syngrad_common::identity::credentials::{self, Credentials};
 use syngrad_common::identity::{IdentityError, UnixTime};
 use syngrad_common::transport::{Address, ClientSecurity, DEFAULT_ADDRESS, LiveCredentials};
-use syngrad_coordinator::default_state_dir;
+use syngrad_coordinator::{OPERATOR, default_state_dir};
+use syngrad_engine::principal::Role;
 
 use crate::args::Coordinator;
 use crate::failure::Failure;
 
-/// Folders of credentials in a state folder, in the order in which they are looked for.
-const HOLDERS: [&str; 2] = ["operator", "client"];
+/// Whose credentials a state folder may hold, in the order in which they are looked for.
+const HOLDERS: [Role; 2] = [Role::Operator, Role::Client];
+
+/// The folder of the credentials of somebody who is no worker, in a state folder.
+pub(super) fn folder_of(role: Role) -> &'static str {
+    match role {
+        Role::Client => "client",
+        Role::Operator | Role::Partner | Role::Coordinator | Role::Log => OPERATOR,
+    }
+}
+
+/// The state folder that is named, or this user's own.
+///
+/// # Errors
+/// If none is named and the environment names none.
+pub(crate) fn state_folder(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let nowhere = || Failure::new(Code::Usage, "the environment names no folder for state: name one with --state");
+    named.map(Path::to_owned).or_else(default_state_dir).ok_or_else(nowhere)
+}
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -62,10 +80,7 @@ impl Target {
         if coordinator.insecure {
             return Self::insecure(address.unwrap_or(DEFAULT_ADDRESS));
         }
-        match coordinator.state_dir.clone().or_else(default_state_dir) {
-            Some(state) => Self::in_state(&state, address),
-            None => Err(Failure::new(Code::Usage, "the environment names no folder for state: name one with --state")),
-        }
+        Self::in_state(&state_folder(coordinator.state_dir.as_deref())?, address)
     }
 
     /// The address that is dialed.
@@ -89,8 +104,8 @@ impl Target {
 }
 
 fn found(state: &Path) -> Result<(credentials::Folder, Credentials), Failure> {
-    for holder in HOLDERS {
-        let folder = credentials::Folder::new(&state.join(holder));
+    for role in HOLDERS {
+        let folder = credentials::Folder::new(&state.join(folder_of(role)));
         match folder.load() {
             Ok(credentials) => return Ok((folder, credentials)),
             Err(IdentityError::NoCredentials { .. }) => {}

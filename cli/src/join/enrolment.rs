@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use syngrad_common::identity::credentials::{Credentials, Folder};
-use syngrad_common::identity::ticket::{ENVIRONMENT, Invited, Sources};
-use syngrad_common::identity::{IdentityError, KeyKind, SigningKey, Ticket, UnixTime, VerifyingKey, files};
-use syngrad_common::transport::{Address, ClientSecurity, LiveCredentials, connect};
+use syngrad_common::identity::ticket::Invited;
+use syngrad_common::identity::{KeyKind, SigningKey, Ticket, UnixTime, VerifyingKey, files};
+use syngrad_common::transport::{Address, ClientSecurity, LiveCredentials, reach};
 use syngrad_common::{Code, Failure as Refusal};
 use syngrad_engine::principal::Role;
 use syngrad_engine::terms::Terms;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::args::JoinArgs;
 use crate::client::{self, Client, Target};
 use crate::failure::Failure;
+use crate::init::ticket_text;
 use crate::output::Output;
 
 /// The folder of credentials in a worker's state folder.
@@ -40,13 +41,8 @@ pub(super) struct Enrolled {
 
 /// The ticket that the command line names, whole and good.
 pub(super) fn ticket(args: &JoinArgs) -> Result<Ticket, Failure> {
-    let sources = Sources {
-        argument: args.ticket.as_deref(),
-        file: args.ticket_file.as_deref(),
-        environment: std::env::var_os(ENVIRONMENT),
-        stdin: io::stdin(),
-    };
-    let ticket = Ticket::parse_valid(&sources.text()?, UnixTime::now()).map_err(Refusal::from)?;
+    let text = ticket_text(args.ticket.as_deref(), args.ticket_file.as_deref())?;
+    let ticket = Ticket::parse_valid(&text, UnixTime::now()).map_err(Refusal::from)?;
     match &ticket.invited {
         Invited::Partner(_) => Ok(ticket),
         Invited::Operator(name) | Invited::Client(name) => {
@@ -82,18 +78,8 @@ impl Enrolled {
     pub(super) fn recalled(state: &Path) -> Result<Self, Failure> {
         let folder = folder(state);
         let credentials = folder.load().map_err(Refusal::from)?;
-        let validity = credentials.validity();
-        match validity.holds(UnixTime::now()) {
-            true => Self::new(state, folder, credentials),
-            false => {
-                let error = IdentityError::WrongTime {
-                    not_before: syngrad_common::identity::shown(validity.not_before),
-                    not_after: syngrad_common::identity::shown(validity.not_after),
-                    now: syngrad_common::identity::shown(UnixTime::now()),
-                };
-                Err(Refusal::from(error).into())
-            }
-        }
+        credentials.validity().check(UnixTime::now()).map_err(Refusal::from)?;
+        Self::new(state, folder, credentials)
     }
 
     fn new(state: &Path, folder: Folder, credentials: Credentials) -> Result<Self, Failure> {
@@ -114,16 +100,15 @@ impl Enrolled {
     }
 
     /// The first of its addresses at which its coordinator answers; the first of all, if none does now.
-    pub(super) async fn address(&self) -> Result<Address, Failure> {
+    pub(super) async fn address(&self) -> Address {
         let credentials = self.live.credentials();
-        let addresses = &credentials.grant().addresses;
-        for address in addresses.iter().skip_while(|_| addresses.len() == 1) {
-            if connect(address, &self.security()).await.is_ok() {
-                return Ok(address.clone());
-            }
+        match credentials.grant().addresses.as_slice() {
+            [only] => only.clone(),
+            several => match reach(several, &self.security()).await {
+                Ok((address, _)) => address.clone(),
+                Err(_) => several[0].clone(),
+            },
         }
-        let nowhere = || Failure::new(Code::NoCredentials, "the credentials name no address of the coordinator");
-        addresses.first().cloned().ok_or_else(nowhere)
     }
 
     /// What it works with, at `address`.
@@ -173,11 +158,9 @@ impl Enrolled {
     }
 
     async fn renew(&self) -> Result<(), Failure> {
-        let address = self.address().await?;
-        let channel = connect(&address, &self.security()).await.map_err(Refusal::from)?;
-        let renewed = client::renew(channel, self.live.credentials().key()).await?;
-        self.folder.store(&renewed).map_err(Refusal::from)?;
-        Ok(self.live.replace(renewed)?)
+        let credentials = self.live.credentials();
+        let reached = reach(&credentials.grant().addresses, &self.security()).await;
+        client::renew(reached.map_err(Refusal::from)?.1, &self.live, &self.folder).await
     }
 }
 

@@ -5,7 +5,7 @@ use rustls::pki_types::{TrustAnchor, UnixTime};
 use syngrad_engine::principal::{ConsortiumName, Principal, Role};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use super::{Certificate, CertificateSummary, IdentityError, shown};
+use super::{Certificate, CertificateSummary, IdentityError};
 
 /// Who somebody is, proved by a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +32,7 @@ pub fn verify(chain: &[Certificate], roots: &[Certificate], at: UnixTime) -> Res
     };
     let (consortium, principal) = certificate.holder()?;
     let summary = certificate.summary();
-    if !summary.validity().holds(at) {
-        return Err(IdentityError::WrongTime {
-            not_before: shown(summary.not_before),
-            not_after: shown(summary.not_after),
-            now: shown(at),
-        });
-    }
+    summary.validity().check(at)?;
     let untrusted = |error: webpki::Error| IdentityError::Untrusted { why: error.to_string() };
     let anchors =
         roots.iter().map(|root| anchor_from_trusted_cert(root.der())).collect::<Result<Vec<TrustAnchor<'_>>, _>>();

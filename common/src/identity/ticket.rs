@@ -16,6 +16,7 @@ use std::fmt;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rustls::pki_types::UnixTime;
 use serde::Serialize;
+use syngrad_engine::consortium::InvitationId;
 use syngrad_engine::principal::{ConsortiumName, HolderName, Role};
 use syngrad_engine::{Digest, PartnerName, digest::Domain};
 use thiserror::Error;
@@ -46,10 +47,6 @@ const HEADER: usize = 3;
 const HEADER_TEXT: usize = 4;
 /// Bytes behind the message.
 const CHECKSUM: usize = 6;
-
-/// Which invitation a ticket is of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InvitationId(pub [u8; 16]);
 
 /// What proves an invitation. It is wiped when it goes, compared in constant time, and never shown.
 #[derive(Clone)]
@@ -378,28 +375,6 @@ impl Eq for TicketSecret {}
 impl fmt::Debug for TicketSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TicketSecret(..)")
-    }
-}
-
-impl InvitationId {
-    /// A new invitation's.
-    ///
-    /// # Errors
-    /// [`IdentityError::Random`] if the system gives no random bytes.
-    pub fn generate() -> Result<Self, IdentityError> {
-        random().map(Self)
-    }
-}
-
-impl fmt::Display for InvitationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::certificate::hex(&self.0))
-    }
-}
-
-impl fmt::Debug for InvitationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InvitationId({self})")
     }
 }
 

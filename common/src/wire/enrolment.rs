@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use rustls::pki_types::UnixTime;
 use syngrad_engine::WorkerId;
+use syngrad_engine::consortium::InvitationId;
 use syngrad_engine::principal::{ConsortiumName, HolderName};
 use syngrad_proto::syngrad::v1;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -14,7 +15,7 @@ use super::WireError;
 use super::field::{clean, exactly, partner, present, text, within, worker_id, wrong};
 use crate::identity::certificate::MAX_CHAIN;
 use crate::identity::request::MAX_REQUEST;
-use crate::identity::ticket::{InvitationId, Invited, MAX_ADDRESSES, TicketSecret, VERSION};
+use crate::identity::ticket::{Invited, MAX_ADDRESSES, TicketSecret, VERSION};
 use crate::identity::{Certificate, Grant, Sha256, Ticket};
 use crate::transport::Address;
 

@@ -14,8 +14,8 @@ use syngrad_store::{Folder, Register};
 use super::notary::{Notary, authority_id, key_id};
 use super::now;
 
-/// The folder of the founder's credentials in the state folder.
-pub(crate) const OPERATOR: &str = "operator";
+/// The folder of an operator's credentials in a state folder.
+pub const OPERATOR: &str = "operator";
 
 /// What a consortium is founded with.
 #[derive(Clone, Debug)]

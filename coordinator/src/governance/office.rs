@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use syngrad_common::identity::ticket::{self, TicketSecret};
-use syngrad_common::identity::{CertificateRequest, Grant, Sha256, Ticket, UnixTime};
+use syngrad_common::identity::{CertificateRequest, Grant, Sha256, Ticket, UnixTime, random};
 use syngrad_common::limits::MAX_REASON;
 use syngrad_common::transport::LiveServer;
 use syngrad_common::{Code, Failure};
@@ -173,9 +173,9 @@ impl Office {
     /// A ticket for somebody, and until when it is good.
     pub(crate) fn invite(&mut self, actor: &Actor, invited: Invited) -> Result<(Zeroizing<String>, Moment), Failure> {
         let Invited { holder, ttl, uses, max_workers, admission } = invited;
-        let (id, secret) = (ticket::InvitationId::generate()?, TicketSecret::generate()?);
+        let (id, secret) = (InvitationId(random()?), TicketSecret::generate()?);
         let digest = SecretDigest(secret.hashed());
-        let invite = Invite { id: InvitationId(id.0), secret: digest, holder, ttl, uses, max_workers, admission };
+        let invite = Invite { id, secret: digest, holder, ttl, uses, max_workers, admission };
         let now = now();
         let change = self.consortium.invite(now, &invite).map_err(|why| refused(&why))?;
         let expires = now.after(ttl);

@@ -2,7 +2,7 @@
 
 use syngrad_common::wire::{self, WireError};
 use syngrad_common::{Code, Failure, status};
-use syngrad_engine::consortium::{InvitationId, SecretDigest};
+use syngrad_engine::consortium::SecretDigest;
 use syngrad_proto::syngrad::v1;
 use syngrad_proto::syngrad::v1::enrolment_service_server::EnrolmentService;
 use tonic::{Request, Response, Status};
@@ -26,7 +26,7 @@ impl EnrolmentService for Enrolment {
         }
         let enrol = wire::Enrol::try_from(request.into_inner()).map_err(refused)?;
         let wire::Enrol { invitation, secret, request, worker, build } = enrol;
-        let (invitation, secret) = (InvitationId(invitation.0), SecretDigest(secret.hashed()));
+        let secret = SecretDigest(secret.hashed());
         let shown = Shown { invitation, secret, request, worker, build };
         let grant = self.governed.ask(move |office| office.enrol(shown)).await?;
         Ok(Response::new(v1::EnrolResponse { credentials: Some((&grant).into()) }))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use syngrad_common::{Code, status, transport};
+use syngrad_common::transport::{self, AcceptLimits, ServerSecurity};
+use syngrad_common::{Code, status};
 use syngrad_engine::spec::{DataSpec, ModelSpec, Partition};
 use syngrad_engine::{Digest, Round, RunId};
 use syngrad_model::{Device, Predictor, argmax, initial_params};
@@ -51,7 +52,12 @@ async fn serve(first: Option<Arc<ServedModel>>) -> (Models, Client, SocketAddr) 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let server = transport::server().add_routes(routes.routes());
-    tokio::spawn(server.serve_with_incoming(transport::incoming(listener)));
+    tokio::spawn(server.serve_with_incoming(transport::accept(
+        listener,
+        ServerSecurity::InsecureLoopback,
+        AcceptLimits::default(),
+        Arc::default(),
+    )));
     let channel = Channel::from_shared(format!("http://{address}")).expect("an address").connect().await;
     let client = GrpcInferenceServiceClient::new(channel.expect("the server listens"));
     (models, client.max_encoding_message_size(64 << 20), address)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use syngrad_common::limits::MAX_MESSAGE;
-use syngrad_common::transport::{self, Address, ClientSecurity, ServerSecurity};
+use syngrad_common::transport::{self, AcceptLimits, Address, ClientSecurity, ServerSecurity};
 use syngrad_common::wire::{FetchShard, Hello, ResumeToken, ToCoordinator, ToWorker, Welcome, shard_frame};
 use syngrad_common::{Code, Failure, codec, status};
 use syngrad_engine::{Digest, PartnerName};
@@ -152,7 +152,9 @@ impl Coordinator {
         let shards = Arc::new(Mutex::new(Shards::default()));
         let service = TrainingServiceServer::new(Service { sessions, shards: shards.clone() });
         let service = service.max_decoding_message_size(MAX_MESSAGE);
-        tokio::spawn(transport::server().add_service(service).serve_with_incoming(transport::incoming(listener)));
+        let (limits, counters) = (AcceptLimits::default(), Arc::default());
+        let incoming = transport::accept(listener, ServerSecurity::InsecureLoopback, limits, counters);
+        tokio::spawn(transport::server().add_service(service).serve_with_incoming(incoming));
         Self { address, shards, sessions: arriving }
     }
 
